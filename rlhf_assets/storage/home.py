@@ -1,0 +1,14 @@
+"""Where this project keeps its own files: the embedded database, artifacts, logs."""
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """`RLHF_HOME`, else `.rlhf` in the current folder; absolute."""
+    return Path(os.environ.get("RLHF_HOME") or ".rlhf").absolute()
+
+
+def artifact_root() -> str:
+    """`RLHF_ARTIFACTS`, a folder or an fsspec URL, else `artifacts` in the home."""
+    return os.environ.get("RLHF_ARTIFACTS") or str(home() / "artifacts")
