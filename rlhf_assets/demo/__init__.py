@@ -1,0 +1,1 @@
+"""The shipped demo: climate-economy questions, sampled answers, simulated raters with a known taste."""

@@ -1,0 +1,54 @@
+"""Load the shipped demo feedback into the assistant's tables, its dates moved to end with the last closed week."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+import psycopg
+from psycopg import sql
+
+from rlhf_assets.demo.feedback import FEEDBACK, WEEKS
+from rlhf_assets.demo.lines import read_lines
+from rlhf_assets.feedback.weeks import bounds, earlier, last_closed_week
+
+
+def demo_weeks(connection: psycopg.Connection) -> tuple[str, str] | None:
+    """First and last week of the demo feedback in this database, None when it was never loaded."""
+    table = connection.execute("select to_regclass('rlhf.demo')").fetchone()
+    row = connection.execute("select first_week from rlhf.demo").fetchone() if table and table[0] else None
+    if row is None:
+        return None
+    first = row[0].isoformat()
+    return first, earlier(first, -(WEEKS - 1))
+
+
+def load_demo(connection: psycopg.Connection, now: dt.datetime | None = None) -> tuple[str, str]:
+    """First and last week of the demo feedback; loads it first, in one transaction, where it is not there yet."""
+    if loaded := demo_weeks(connection):
+        return loaded
+    last = last_closed_week(now)
+    first = earlier(last, WEEKS - 1)
+    start = bounds(first)[0]
+    with connection.transaction():
+        connection.execute("create table if not exists rlhf.demo (first_week date primary key)")
+        for table, rows in _tables():
+            columns = [name for name in rows[0] if name != "table"]
+            statement = sql.SQL("copy public.{} ({}) from stdin").format(
+                sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+            )
+            with connection.cursor().copy(statement) as copy:
+                for row in rows:
+                    row["created_at"] = start + dt.timedelta(hours=row["created_at"])
+                    copy.write_row([row[name] for name in columns])
+        connection.execute("insert into rlhf.demo values (%s)", (first,))
+    return first, last
+
+
+def _tables() -> Iterator[tuple[str, list[dict]]]:
+    """Each table's rows, in the order of the file."""
+    rows: list[dict] = []
+    for row in read_lines(FEEDBACK):
+        if rows and row["table"] != rows[0]["table"]:
+            yield rows[0]["table"], rows
+            rows = []
+        rows.append(row)
+    yield rows[0]["table"], rows
