@@ -9,6 +9,7 @@ import random
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rlhf_assets.demo.lines import write_lines
 from rlhf_assets.demo.questions import follow_ups, questions
@@ -78,7 +79,7 @@ def sample(requests: list[dict], seed: int) -> list[dict]:
     from rlhf_assets.storage.models import resolve_model
 
     folder = resolve_model("HuggingFaceTB/SmolLM2-135M-Instruct")
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left")
     tokenizer.pad_token = "<|endoftext|>"  # noqa: S105  never the stop token
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
     torch.manual_seed(seed)

@@ -1,0 +1,82 @@
+"""Loading a sequence classifier with one output, quietly and with errors a person can mend."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from rlhf_assets.errors import RlhfError
+from rlhf_assets.storage.models import resolve_model
+
+
+def load_classifier(
+    name: str, max_length: int | None = None, *, trained: bool
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model with one float32 output and its tokenizer, whose `model_max_length` is what the model can take.
+
+    `max_length` lowers that further. Where there is no head yet, torch's global generator draws its weights; with
+    `trained` that is an error. A decoder pools its last token, so padding is on the right and PAD, where the
+    tokenizer has none, is EOS: the mask hides it. Raises RlhfError when this cannot be loaded or is not finite.
+    """
+    source = resolve_model(name)
+    try:
+        with quietly():
+            tokenizer = AutoTokenizer.from_pretrained(source, padding_side="right", truncation_side="right")
+            model, found = AutoModelForSequenceClassification.from_pretrained(
+                source,
+                num_labels=1,
+                problem_type="regression",
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError, json.JSONDecodeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise RlhfError(f"cannot load the model {name!r} ({reason}); give a model's folder or hub id") from error
+    if trained and (found["missing_keys"] or found["mismatched_keys"]):
+        raise RlhfError(f"{name!r} is no trained reward model with one output; train one with `rlhf train reward`")
+    if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
+        raise RlhfError(f"the weights of {name!r} hold NaN or infinity; use another model or train it again")
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        raise RlhfError(f"the tokenizer of {name!r} has neither PAD nor EOS; choose another model")
+    model.config.pad_token_id = tokenizer.pad_token_id
+    head(model).register_forward_hook(in_full_precision)
+    limits = (max_length, tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None))
+    tokenizer.model_max_length = min(limit for limit in limits if limit is not None)
+    return model, tokenizer
+
+
+def head(model: PreTrainedModel) -> nn.Linear:
+    """The last layer, from the pooled text (or, in decoders, each token) to the one output."""
+    return [layer for layer in model.modules() if isinstance(layer, nn.Linear) and layer.out_features == 1][-1]
+
+
+def in_full_precision(layer: nn.Linear, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+    """Forward hook: under autocast the output would have bf16's 8 bits, so that close answers would tie."""
+    with torch.autocast(output.device.type, enabled=False):
+        return nn.functional.linear(inputs[0].float(), layer.weight, layer.bias)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """No progress bars and no report that the head is new, which is what is wanted."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,68 @@
+"""A trained reward model at work: texts in, one number each out."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from rlhf_assets.compute import Compute, autocast
+from rlhf_assets.reward.inputs import Features, encode
+from rlhf_assets.reward.loading import load_classifier
+
+CALIBRATION = "calibration.json"
+
+
+class RewardScorer:
+    """A reward model loaded once; reads text, so it serves a policy with any tokenizer."""
+
+    def __init__(self, folder_or_name: str | Path, compute: Compute) -> None:
+        """Raises RlhfError when it cannot be loaded, has no trained head with one output or holds NaN."""
+        self.compute = compute
+        model, self.tokenizer = load_classifier(str(folder_or_name), trained=True)
+        self.model = model.to(compute.device).eval()  # type: ignore[arg-type]  # a decorator hides the signature
+        calibration = Path(folder_or_name) / CALIBRATION
+        fitted = json.loads(calibration.read_text()) if calibration.is_file() else {"gain": 1.0, "bias": 0.0}
+        self.gain, self.bias = float(fitted["gain"]), float(fitted["bias"])
+
+    def score(
+        self,
+        queries: Sequence[str],
+        responses: Sequence[str],
+        contexts: Sequence[str] | None = None,
+        steps_before: Sequence[str] | None = None,
+        batch_size: int = 64,
+    ) -> np.ndarray:
+        """Raw outputs (n,) in the order given; contexts and steps_before are JSON texts as in `inputs.pair`."""
+        features = encode(self.tokenizer, queries, responses, contexts, steps_before)
+        return outputs(self.model, self.tokenizer, features, self.compute, batch_size)
+
+    def calibrated(self, raw: np.ndarray) -> np.ndarray:
+        """The rating in [0, 1] that a raw output stands for, by the line fitted on the validation votes."""
+        return np.clip(self.gain * raw + self.bias, 0.0, 1.0)
+
+
+def outputs(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    features: list[Features],
+    compute: Compute,
+    batch_size: int,
+) -> np.ndarray:
+    """The model's output (n,) for each row, dropout off; batches hold rows of similar length."""
+    model.eval()
+    raw = np.empty(len(features))
+    with torch.inference_mode(), autocast(compute):
+        for rows in by_length(features, batch_size):
+            batch = tokenizer.pad([features[i] for i in rows], return_tensors="pt").to(compute.device)
+            raw[rows] = model(**batch).logits.squeeze(-1).float().cpu().numpy()
+    return raw
+
+
+def by_length(features: list[Features], batch_size: int) -> Iterator[list[int]]:
+    """Batches of row numbers, longest first, so that a batch too large for memory fails at once."""
+    order = sorted(range(len(features)), key=lambda i: -len(features[i]["input_ids"]))
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]

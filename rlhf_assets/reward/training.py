@@ -1,0 +1,147 @@
+"""Regression of a pretrained model on normalised scores, answers and steps alike, in a loop of our own."""
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from torch.nn.functional import mse_loss
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from rlhf_assets.compute import Compute, autocast
+from rlhf_assets.errors import RlhfError
+from rlhf_assets.progress import Progress
+from rlhf_assets.reward.calibration import fit_line
+from rlhf_assets.reward.inputs import Features, encode
+from rlhf_assets.reward.loading import head, load_classifier, quietly
+from rlhf_assets.reward.scoring import CALIBRATION, outputs
+from rlhf_assets.reward.settings import RewardSettings
+
+SCORING_BATCH = 64
+GRADIENT_NORM = 1.0
+GROUP = 50  # batches sorted by length together: little padding, and still another order each epoch
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """`history` holds {epoch, train_mse, validation_mse} from epoch 1 on; validation_mse is None without such votes."""
+
+    history: list[dict[str, float | None]]
+    best_epoch: int
+    seconds: float
+
+
+def train_reward(
+    train: pd.DataFrame, validation: pd.DataFrame, settings: RewardSettings, compute: Compute, folder: Path
+) -> TrainingOutcome:
+    """Train on `train`, keep the epoch with the lowest MSE on `validation`, save it to `folder`.
+
+    Both frames have columns query, response, context, steps_before (JSON texts) and score in [0, 1]; a text may stand
+    there once a vote. `folder` gets a plain AutoModelForSequenceClassification with one output, its tokenizer and
+    calibration.json, and nothing at all when training fails. The same seed gives the same weights on one machine's
+    CPU. Raises RlhfError when the loss is no longer finite or the model cannot be loaded.
+    """
+    started = time.monotonic()
+    torch.manual_seed(settings.seed)  # a new head's weights, then dropout
+    start_from = settings.model_path or settings.base_model
+    model, tokenizer = load_classifier(start_from, settings.max_length, trained=settings.model_path is not None)
+    if settings.model_path is None:
+        start_at_mean(model, float(train["score"].mean()))
+    model.to(compute.device)  # type: ignore[arg-type]  # a decorator hides the signature
+    if compute.device == "cpu":
+        model.set_attn_implementation("eager")  # torch's fused attention with dropout takes ten times as long there
+    features, given = encode_frame(tokenizer, train), torch.tensor(train["score"].to_numpy(np.float32))
+    held_out, held_out_given = encode_frame(tokenizer, validation), validation["score"].to_numpy(np.float64)
+
+    lengths = [len(row["input_ids"]) for row in features]
+    steps = settings.epochs * math.ceil(len(features) / settings.batch_size)
+    optimizer = build_optimizer(model, settings)
+    schedule = LambdaLR(optimizer, lambda step: rate(step, steps, settings.warmup_share))
+    shuffle = np.random.default_rng(settings.seed)
+    progress = Progress("reward model", steps)
+    history: list[dict[str, float | None]] = []
+    best_epoch, best_mse, best_raw, best_weights = 0, math.inf, np.empty(0), {}
+    for epoch in range(1, settings.epochs + 1):
+        model.train()
+        squares = 0.0
+        for rows in length_grouped(lengths, settings.batch_size, shuffle):
+            batch = tokenizer.pad([features[i] for i in rows], return_tensors="pt").to(compute.device)
+            with autocast(compute):
+                logits = model(**batch).logits
+            loss = mse_loss(logits.squeeze(-1).float(), given[rows].to(compute.device))
+            mse = finite(loss.item(), epoch, settings)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
+            optimizer.step()
+            schedule.step()
+            squares += mse * len(rows)
+            progress.step(f"epoch {epoch}, loss {mse:.4f}")
+        raw = outputs(model, tokenizer, held_out, compute, SCORING_BATCH)
+        validation_mse = finite(float(np.mean((raw - held_out_given) ** 2)), epoch, settings) if len(raw) else None
+        history.append({"epoch": epoch, "train_mse": squares / len(features), "validation_mse": validation_mse})
+        if validation_mse is None or validation_mse < best_mse:  # without validation votes the last epoch is kept
+            best_epoch, best_raw = epoch, raw
+            best_mse = math.inf if validation_mse is None else validation_mse
+            best_weights = {name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()}
+    model.load_state_dict(best_weights)
+    with quietly():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    (folder / CALIBRATION).write_text(json.dumps(fit_line(best_raw, held_out_given)))
+    return TrainingOutcome(history, best_epoch, time.monotonic() - started)
+
+
+def encode_frame(tokenizer: PreTrainedTokenizerBase, frame: pd.DataFrame) -> list[Features]:
+    columns = ("query", "response", "context", "steps_before")
+    return encode(tokenizer, *(frame[name].tolist() for name in columns))
+
+
+def start_at_mean(model: PreTrainedModel, mean: float) -> None:
+    """Let the untrained head say the mean score, where it has a bias (stock decoder classes have none)."""
+    if head(model).bias is not None:
+        nn.init.constant_(head(model).bias, mean)
+
+
+def build_optimizer(model: PreTrainedModel, settings: RewardSettings) -> torch.optim.AdamW:
+    """AdamW that decays matrices only: a bias or a norm's gain has no reason to be small."""
+    matrices = [weight for weight in model.parameters() if weight.ndim > 1]
+    vectors = [weight for weight in model.parameters() if weight.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+
+
+def rate(step: int, steps: int, warmup_share: float) -> float:
+    """Share of the peak learning rate at `step` of `steps`: linear up, then linear down to 0 after the last."""
+    warmup = math.ceil(warmup_share * steps)
+    return (step + 1) / warmup if step < warmup else (steps - step) / max(1, steps - warmup)
+
+
+def length_grouped(lengths: list[int], batch_size: int, shuffle: np.random.Generator) -> list[list[int]]:
+    """Every row number once, in batches of similar length, the batches in random order."""
+    order = shuffle.permutation(len(lengths)).tolist()
+    group = batch_size * GROUP
+    batches = []
+    for start in range(0, len(order), group):
+        near = sorted(order[start : start + group], key=lambda i: lengths[i])
+        batches += [near[i : i + batch_size] for i in range(0, len(near), batch_size)]
+    return [batches[i] for i in shuffle.permutation(len(batches))]
+
+
+def finite(mse: float, epoch: int, settings: RewardSettings) -> float:
+    """`mse`, or RlhfError when it is NaN or infinite."""
+    if math.isfinite(mse):
+        return mse
+    raise RlhfError(
+        f"the reward model's loss is {mse} in epoch {epoch}; lower learning_rate (now {settings.learning_rate:g}) "
+        "or set the precision to fp32"
+    )
