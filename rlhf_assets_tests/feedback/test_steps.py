@@ -13,6 +13,7 @@ from rlhf_assets.feedback.steps import Step, split_steps
         ("1. Ask.\n2. Apply.\n3.", ["1. Ask.", "2. Apply.\n3."]),  # cut off before its text
         ("**1.** Ask.\n**2.** Apply.", ["**1.** Ask.", "**2.** Apply."]),
         ("It costs 7.5 percent.\n2026. That is all.", ["It costs 7.5 percent.", "2026. That is all."]),  # no numbers
+        ("7.5 percent.\nThat is all.", ["7.5 percent.", "That is all."]),
         ("One\ntwo.\n\n \nThree.", ["One\ntwo.", "Three."]),
         ("One.\r\n\r\nTwo.\r\nThree.", ["One.", "Two.\r\nThree."]),
         ("One.\nTwo.\n", ["One.", "Two."]),

@@ -1,0 +1,63 @@
+"""Every knob of the data side, with its unit and the reason for its default."""
+
+from pydantic import Field
+
+from rlhf_assets.settings import Settings
+
+LOOKBACK_WEEKS = 4  # how far back a cleaning rule may look: a month of a person's habits, read again for every week
+
+
+class CleaningSettings(Settings):
+    """What a vote must be to reach training."""
+
+    minimum_characters: int = Field(
+        12, description='Characters an answer needs; below, there is nothing to judge ("Yes.", "I see.").', ge=1
+    )
+    one_button_votes: int = Field(
+        40,
+        description="Votes of one and the same rating, within a week and its look-back, from which a person is taken "
+        "to click without reading; few readers rate this often.",
+        ge=2,
+    )
+    one_button_share: float = Field(
+        0.9,
+        description="Share of a person's votes that one rating must hold for that; a reader sometimes differs.",
+        gt=0.5,
+        le=1,
+    )
+
+
+class SplitSettings(Settings):
+    """Who trains and who tests. Changing any of these moves rows between the sides, so keep them for good."""
+
+    validation_share: float = Field(
+        0.1, description="Share of the query clusters that choose the best checkpoint.", ge=0, lt=1
+    )
+    test_share: float = Field(
+        0.2,
+        description="Share of the query clusters nothing is trained on; wide enough for useful intervals.",
+        ge=0,
+        lt=1,
+    )
+    judge_share: float = Field(
+        0.2, description="Share of the users whose votes train only the judge, which gates promotion.", ge=0, lt=1
+    )
+    near_duplicate: float = Field(
+        0.7,
+        description="Jaccard similarity of word and word-trigram sets from which two queries count as the same; one "
+        "changed word in a sentence of ten scores about 0.6.",
+        gt=0,
+        le=1,
+    )
+    salt: str = Field("rlhf", description="Mixed into the hashes that choose sides; another salt is another split.")
+
+
+class AuditSettings(Settings):
+    """From where on the audit warns."""
+
+    quarantine_share: float = Field(
+        0.3,
+        description="Share of a week's votes in quarantine above which a person should look at the reasons.",
+        ge=0,
+        le=1,
+    )

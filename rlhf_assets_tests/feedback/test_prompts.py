@@ -1,0 +1,48 @@
+"""Prompts: each state of a chat once, on the side of its query."""
+
+import pandas as pd
+
+from rlhf_assets.feedback.prompts import policy_prompts
+from rlhf_assets.feedback.settings import SplitSettings
+from rlhf_assets.feedback.split import build_dataset, query_sides
+from rlhf_assets_tests.feedback.test_split import many_votes, question
+from rlhf_assets_tests.feedback.votes import clean_frame, step_vote, vote
+
+SETTINGS = SplitSettings()
+TURNS = '[{"role": "user", "content": "Hello"}]'
+
+
+def test_one_prompt_per_state() -> None:
+    query = question("train")
+    rows = clean_frame(
+        vote(0, query=query),
+        vote(1, query=query),
+        step_vote(2, query=query),
+        vote(3, query=query, context=TURNS),
+        vote(4, query=query, system_prompt="Be brief."),
+        vote(5, query=question("test")),
+    )
+    prompts = policy_prompts(rows.iloc[::-1], SETTINGS)
+    assert list(prompts.columns) == ["prompt_id", "query", "context", "system_prompt", "side"]
+    assert prompts["context"].tolist() == ["[]", TURNS, "[]", "[]"]
+    assert prompts["system_prompt"].fillna("none").tolist() == ["none", "none", "Be brief.", "none"]
+    assert prompts["side"].tolist() == ["train", "train", "train", "test"]
+    assert prompts["prompt_id"].is_unique
+    again = policy_prompts(rows.iloc[3:], SETTINGS)
+    assert set(again["prompt_id"]) == set(prompts["prompt_id"][1:])
+
+
+def test_prompts_are_on_the_sides_of_the_dataset_and_without_conflicts() -> None:
+    clean, settings = many_votes(0, 300), SplitSettings(near_duplicate=0.5)
+    dataset, prompts = build_dataset(clean, settings), policy_prompts(clean, settings)
+    sides = pd.concat(dataset.sides().values()).drop_duplicates("query").set_index("query")["side"]
+    assert not dataset.conflicts.empty
+    assert not set(dataset.conflicts["query"]) & set(prompts["query"])
+    assert prompts.set_index("query")["side"].to_dict() == query_sides(clean, settings)["side"].dropna().to_dict()
+    assert sides.to_dict().items() <= prompts.set_index("query")["side"].to_dict().items()
+
+
+def test_no_votes_no_prompts() -> None:
+    empty, full = policy_prompts(clean_frame(), SETTINGS), policy_prompts(clean_frame(vote(0)), SETTINGS)
+    assert empty.empty
+    pd.testing.assert_series_equal(empty.dtypes, full.dtypes)
