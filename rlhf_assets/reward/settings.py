@@ -28,5 +28,5 @@ class RewardSettings(Settings):
     warmup_share: float = Field(
         0.1, ge=0, lt=1, description="Share of all steps in which the rate rises; it falls linearly to 0 in the rest."
     )
-    seed: int = Field(0, ge=0, description="Seed of the head's weights, dropout and the order of batches.")
+    seed: int = Field(0, ge=0, description="Seed of the head's weights and the order of batches.")
     minimum_rows: int = Field(30, gt=0, description="Training votes below which no model is trained at all.")

@@ -86,7 +86,7 @@ def connect(url: str, *, autocommit: bool = False, read_only: bool = False) -> C
     url = plain(url)
     check_password(url)
     try:
-        settings = {"connect_timeout": 10, **conninfo_to_dict(url)}
+        settings: dict[str, Any] = {"connect_timeout": 10, **conninfo_to_dict(url)}
         connection = Connection.connect(**settings, autocommit=autocommit, prepare_threshold=None)
     except psycopg.Error as error:
         raise RlhfError(explain(error, url)) from None  # the cause's text may hold the password

@@ -14,7 +14,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -93,9 +93,16 @@ def account() -> pwd.struct_passwd:
     """Whom the server runs as: this user, or one made for it where this is root."""
     if os.geteuid() != 0:
         return pwd.getpwuid(os.geteuid())
-    if ACCOUNT not in {user.pw_name for user in pwd.getpwall()}:
-        subprocess.run(["useradd", "--system", "--no-create-home", ACCOUNT], check=True)  # noqa: S603, S607
-    return pwd.getpwnam(ACCOUNT)
+    with suppress(KeyError):
+        return pwd.getpwnam(ACCOUNT)
+    with suppress(FileNotFoundError):
+        subprocess.run(["useradd", "--system", "--no-create-home", ACCOUNT], capture_output=True)  # noqa: S603, S607
+    try:
+        return pwd.getpwnam(ACCOUNT)
+    except KeyError:
+        raise RlhfError(
+            f"PostgreSQL does not run as root and the user {ACCOUNT} cannot be made; run this as another user"
+        ) from None
 
 
 def initialise(folder: Path) -> None:
@@ -143,10 +150,16 @@ def program(name: str, data: Path, *arguments: str) -> None:
     if os.geteuid() == 0:
         become = {"user": account().pw_uid, "group": account().pw_gid, "extra_groups": []}
     command = [str(programs() / name), "-D", str(data), *arguments]
-    done = subprocess.run(command, cwd=data, capture_output=True, text=True, **become)  # noqa: S603
+    try:
+        done = subprocess.run(command, cwd=data, capture_output=True, text=True, **become)  # noqa: S603
+    except PermissionError:
+        raise RlhfError(
+            f"user {account().pw_name} may not run {command[0]}; open its folders with `chmod -R go+rX`"
+        ) from None
     if done.returncode:
         log = data / "server.log"
-        said = (log.read_text(errors="replace") if arguments[0] == "start" else done.stderr).strip().splitlines()
+        started = arguments[0] == "start" and log.exists()
+        said = (log.read_text(errors="replace") if started else done.stderr).strip().splitlines()
         raise RlhfError(f"the embedded PostgreSQL failed at {name}: {said[-1] if said else 'no output'}; see {log}")
 
 

@@ -2,19 +2,22 @@
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from rlhf_assets.errors import RlhfError
-from rlhf_assets.storage import embedded_postgres as server
+from rlhf_assets.storage import embedded_postgres
+from rlhf_assets.storage.embedded_postgres import data_folder, own, running, socket_folder, start, stop, url
 
 
 @pytest.fixture
@@ -23,91 +26,79 @@ def folder():
     path = Path(tempfile.mkdtemp(prefix="rlhf-"))
     yield path
     for data in path.rglob("postgres"):
-        server.stop(data.parent)
+        stop(data.parent)
     shutil.rmtree(path)
 
 
 def value(home: Path, statement: str, database: str = "app") -> object:
-    with psycopg.connect(server.url(home, database)) as connection:
+    with psycopg.connect(url(home, database)) as connection:
         return connection.execute(statement).fetchone()[0]
+
+
+def wait_until_gone(process: int) -> None:
+    with suppress(ProcessLookupError):
+        while True:
+            os.kill(process, 0)
+            time.sleep(0.05)
 
 
 def test_it_survives_the_process_that_started_it_and_keeps_its_data(folder):
     home = folder / "deep" / "home"
-    start = (
+    (home / "postgres.new").mkdir(parents=True)  # left by one that was cut off
+    (home / "postgres.new" / "PG_VERSION").write_text("18")
+    script = (
         f"from pathlib import Path; from rlhf_assets.storage.embedded_postgres import start; start(Path({str(home)!r}))"
     )
-    subprocess.run([sys.executable, "-c", start], check=True, start_new_session=True)  # noqa: S603
-    assert server.running(home)
+    subprocess.run([sys.executable, "-c", script], check=True)  # noqa: S603
+    assert running(home)
     assert {value(home, "select current_database()", name) for name in ("app", "dagster")} == {"app", "dagster"}
-    with psycopg.connect(server.url(home, "app")) as connection:
+    with psycopg.connect(url(home, "app")) as connection:
         connection.execute("create table kept as select 7 as number")
     before = value(home, "select pg_postmaster_start_time()")
-    server.start(home)
+    start(home)
     assert value(home, "select pg_postmaster_start_time()") == before  # the second start found it running
-    server.stop(home)
-    assert not server.running(home)
-    server.stop(home)
-    server.start(home)
+    stop(home)
+    assert not running(home)
+    stop(home)
+    start(home)
     assert value(home, "select number from kept") == 7
 
 
-def test_two_homes_side_by_side_and_a_path_too_long_for_a_socket(folder):
-    short, long = folder / "a", folder / ("b" * 120) / "it's, a home"
-    for home in (short, long):
-        server.start(home)
-        with psycopg.connect(server.url(home, "app")) as connection:
-            connection.execute(f"create table here as select {len(str(home))} as length")
-    assert [value(home, "select length from here") for home in (short, long)] == [len(str(short)), len(str(long))]
-    assert server.socket_folder(short) == short.resolve() / "postgres"
-    assert len(str(server.socket_folder(long))) < 30
-    server.stop(short)
-    assert server.running(long)
-    server.stop(long)
-    server.socket_folder(long).rmdir()
+def test_two_homes_side_by_side_and_a_path_too_long_for_a_socket(server, folder):
+    long = folder / ("b" * 120) / "it's, a home"
+    start(long)
+    with psycopg.connect(url(long, "app")) as connection:
+        connection.execute("create table here as select 1 as number")
+    with psycopg.connect(url(server, "dagster")) as connection:
+        assert connection.execute("select to_regclass('here')").fetchone() == (None,)
+    assert socket_folder(server) == server.resolve() / "postgres"
+    assert len(str(socket_folder(long))) < 30
+    stop(long)
+    assert running(server)
+    socket_folder(long).rmdir()
 
 
-def test_starters_at_the_same_time_make_one_server(folder):
+def test_after_a_kill_many_starters_make_one_server_and_a_broken_one_says_why(folder):
+    start(folder)
+    postmaster = int((data_folder(folder) / "postmaster.pid").read_text().split()[0])
+    os.kill(postmaster, signal.SIGKILL)
+    wait_until_gone(postmaster)
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(server.start, [folder] * 3))
+        list(pool.map(start, [folder] * 3))
     assert value(folder, "select count(*) from pg_database where datname in ('app', 'dagster')") == 2
-
-
-def test_only_its_own_account_can_reach_it(folder):
-    server.start(folder)
-    socket = server.socket_folder(folder) / server.SOCKET
-    assert stat.S_IMODE(socket.stat().st_mode) == 0o700
-    assert stat.S_IMODE(server.data_folder(folder).stat().st_mode) == 0o700
-    assert value(folder, "show listen_addresses") == ""
-
-
-def test_a_killed_server_starts_again(folder):
-    server.start(folder)
-    postmaster = int((server.data_folder(folder) / "postmaster.pid").read_text().split()[0])
-    os.kill(postmaster, 9)
-    while server.running(folder):
-        time.sleep(0.01)
-    server.start(folder)
-    assert value(folder, "select 1") == 1
-
-
-def test_a_data_folder_that_cannot_start_says_why(folder):
-    server.start(folder)
-    server.stop(folder)
-    settings = server.data_folder(folder) / "postgresql.conf"
+    stop(folder)
+    settings = data_folder(folder) / "postgresql.conf"
     settings.write_text(settings.read_text() + "\nmax_connections = nonsense\n")
-    with pytest.raises(
-        RlhfError, match=r"failed at pg_ctl: .*(max_connections|contains errors).*; see .*server\.log"
-    ) as caught:
-        server.start(folder)
+    with pytest.raises(RlhfError, match=r"failed at pg_ctl: .*contains errors.*; see .*server\.log") as caught:
+        start(folder)
     assert "\n" not in str(caught.value)
 
 
-def test_a_half_made_data_folder_is_made_again(folder):
-    (folder / "postgres.new").mkdir()
-    (folder / "postgres.new" / "PG_VERSION").write_text("18")
-    server.start(folder)
-    assert not (folder / "postgres.new").exists()
+def test_only_its_own_account_can_reach_it(server):
+    socket = socket_folder(server) / embedded_postgres.SOCKET
+    assert stat.S_IMODE(socket.stat().st_mode) == 0o700
+    assert stat.S_IMODE(data_folder(server).stat().st_mode) == 0o700
+    assert value(server, "show listen_addresses") == ""
 
 
 def test_a_socket_folder_of_somebody_else_is_refused(folder):
@@ -115,4 +106,4 @@ def test_a_socket_folder_of_somebody_else_is_refused(folder):
     target.mkdir()
     (folder / "link").symlink_to(target)
     with pytest.raises(RlhfError, match="belongs to another user"):
-        server.own(folder / "link")
+        own(folder / "link")

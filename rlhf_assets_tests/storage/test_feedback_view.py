@@ -106,9 +106,11 @@ def test_a_step_with_its_message(admin, seen):
     one = turn(admin, talk, "assistant", "a b", 1)
     turn(admin, talk, "user", "second?", 2)
     two = turn(admin, talk, "assistant", "c d", 3)
-    moment = "2026-03-01 13:00+00"  # both answers' steps were written together
-    for message, texts in ((one, "ab"), (two, "cd")):
-        steps = [step(admin, talk, text, i, message_id=message, created_at=moment) for i, text in enumerate(texts)]
+    answers = []
+    for moment, message, texts in (("13:00", one, "ab"), ("13:01", two, "cd")):
+        at = {"message_id": message, "created_at": f"2026-03-01 {moment}+00"}
+        answers.append((message, texts, [step(admin, talk, text, i, **at) for i, text in enumerate(texts)]))
+    for message, texts, steps in answers:
         row = seen(vote(admin, user, step_id=steps[1], feedback=None, feedback_score=2))
         assert (row["kind"], row["message_id"], row["message_role"]) == ("step", message, "assistant")
         assert (row["response"], row["steps_before"], row["step_order"]) == (texts[1], [texts[0]], 1)

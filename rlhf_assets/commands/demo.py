@@ -1,0 +1,116 @@
+"""`rlhf demo`: the whole weekly loop on shipped feedback and real models, stage by stage, with a summary."""
+
+import json
+import logging
+import os
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+from rlhf_assets.commands.instance import open_instance
+from rlhf_assets.commands.output import AsJson, print_json
+from rlhf_assets.commands.runs import recorded_runs, show_runs
+from rlhf_assets.commands.server import bring_up
+from rlhf_assets.commands.training import FEEDBACK
+from rlhf_assets.errors import RlhfError
+from rlhf_assets.progress import duration
+from rlhf_assets.storage.json_safe import json_safe
+
+log = logging.getLogger(__name__)
+
+REPORT, SETTINGS = "demo.json", "demo.toml"
+# Each stage is a Dagster run of its own, so that a second `rlhf demo` goes on where the first one stopped.
+STAGES = {
+    "feedback": FEEDBACK,
+    "datasets": ["reward_dataset", "policy_prompts"],
+    "reward model": ["reward_model"],
+    "judge": ["judge_model"],
+    "sft": ["sft_policy"],
+    "ppo": ["ppo_policy"],
+    "evaluation": ["policy_evaluation"],
+    "promotion": ["promotion"],
+}
+
+
+def demo(as_json: AsJson = False) -> None:
+    """Run the whole weekly loop on the shipped feedback and real models, and print what came of it.
+
+    Starts the embedded PostgreSQL, loads the demo feedback into it, materializes twelve weeks of feedback and the
+    models of the last one. What is there already is reused. The summary is kept as .rlhf/demo.json.
+
+    \b
+    Example:  rlhf demo
+              rlhf demo --json | jq .win_rates.ppo_vs_sft.gold
+    """
+    from upath import UPath
+
+    from rlhf_assets.demo.budget import fit_to_machine
+    from rlhf_assets.storage.home import artifact_root, home
+
+    first, last = prepare_database()
+    cuts = fit_to_machine(home() / SETTINGS)
+    # The code location reads the first week and the settings when it is imported, so not before this line.
+    from rlhf_assets.defs.automation.launch import materialize_weeks
+    from rlhf_assets.defs.training_runs.recorder import record_runs
+    from rlhf_assets.demo.summary import MADE, show_summary, summarise
+    from rlhf_assets.feedback.weeks import weeks_between
+    from rlhf_assets.storage.artifacts import ArtifactStore, write_whole
+
+    store, report = ArtifactStore(artifact_root()), home() / REPORT
+    minutes: dict[str, float] = json.loads(report.read_text())["minutes"] if report.exists() else {}
+    reused, began = [], time.monotonic()
+    with open_instance() as instance:
+        for number, (stage, keys) in enumerate(STAGES.items(), 1):
+            weeks = weeks_between(first, last) if stage == "feedback" else [last]
+            named = f"stage {number} of {len(STAGES)}, {stage}"
+            if all(store.newest(key, week, MADE) for key in keys for week in weeks):
+                reused.append(stage)
+                log.info("%s: reused from an earlier run", named)
+                continue
+            started = time.monotonic()
+            log.info("%s: starts after %s", named, duration(started - began))
+            done = materialize_weeks(instance, keys, weeks[0], weeks[-1])
+            minutes[stage] = round((time.monotonic() - started) / 60, 2)
+            if not (done and store.newest(keys[-1], last, MADE)):
+                record_runs(instance)
+                raise RlhfError(f"the demo stopped at {stage}; mend what the lines above say, then run it again")
+        record_runs(instance)
+    summary: dict[str, Any] = {
+        **summarise(store, first, last),
+        "training_runs": recorded_runs(),
+        "minutes": minutes,
+        "reused": reused,
+        "cuts": cuts,
+        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+    }
+    write_whole(UPath(report), json.dumps(json_safe(summary), ensure_ascii=False, default=str, indent=2))
+    if as_json:
+        print_json(summary)
+    else:
+        show_summary(summary)
+        show_runs(summary["training_runs"])
+
+
+def prepare_database() -> tuple[str, str]:
+    """Start the embedded PostgreSQL with the demo feedback in it; its first and last week.
+
+    Raises RlhfError where a database of one's own is set up: made-up ratings have no place in it.
+    """
+    from rlhf_assets.demo.load import load_demo
+    from rlhf_assets.storage.database import ADMIN, PIPELINE, admin_url, connect, is_embedded
+    from rlhf_assets.storage.environment import write_env
+
+    bring_up()
+    if not is_embedded(admin_url()):
+        raise RlhfError(f"the demo loads made-up ratings, so not into your own database; unset {PIPELINE} and {ADMIN}")
+    with connect(admin_url()) as connection:
+        first, last = load_demo(connection)
+    own = {
+        "RLHF_FIRST_WEEK": first,
+        "RLHF_GOLD": "rlhf_assets.demo.taste:taste",
+        "RLHF_PUBLIC_PROMPTS": "demo",  # the UI may show answers: the questions are the project's own
+    }
+    os.environ.update(own)
+    write_env(Path(".env"), own)
+    return first, last

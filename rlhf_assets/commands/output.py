@@ -1,0 +1,25 @@
+"""What all commands say, and where: results on stdout, progress and errors on stderr."""
+
+import json
+import logging
+from typing import Annotated
+
+import typer
+
+from rlhf_assets.storage.json_safe import json_safe
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object, alone on stdout.")]
+
+
+def print_json(result: object) -> None:
+    """The result for a program; NaN becomes null."""
+    typer.echo(json.dumps(json_safe(result), ensure_ascii=False, default=str))
+
+
+def show_progress() -> None:
+    """Show what the project logs, such as `ppo 3/8 · 4 min left`, on stderr while a command works."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    log = logging.getLogger("rlhf_assets")
+    log.handlers = [handler]
+    log.setLevel(logging.INFO)

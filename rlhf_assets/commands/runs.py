@@ -1,0 +1,64 @@
+"""The rows of rlhf_training_runs, for people and for programs."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from rlhf_assets.commands.output import AsJson, print_json
+
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def runs(
+    limit: Annotated[int, typer.Option(min=1, help="Newest rows to show.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List the rows of rlhf_training_runs, newest first.
+
+    \b
+    Example:  rlhf runs
+              rlhf runs --json | jq '.runs[0].metrics'
+    """
+    rows = recorded_runs(limit)
+    if as_json:
+        print_json({"runs": rows})
+    elif rows:
+        show_runs(rows)
+    else:
+        typer.echo("no training run is recorded yet; `rlhf train both` makes some")
+
+
+def recorded_runs(limit: int = 100, since: datetime = BEGINNING) -> list[dict[str, Any]]:
+    """The newest rows, newest first, of runs that started since then."""
+    from psycopg.rows import dict_row
+
+    from rlhf_assets.storage.database import connect, pipeline_url
+
+    with connect(pipeline_url(), read_only=True) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(
+            "select * from public.rlhf_training_runs where start_time >= %s order by start_time desc limit %s",
+            (since, limit),
+        )
+        return cursor.fetchall()
+
+
+def show_runs(rows: list[dict[str, Any]]) -> None:
+    """A line a row: when, what, how it ended and what the gate said."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("started (UTC)", "model", "week", "status", "took", "verdict", box=None, pad_edge=False)
+    for row in rows:
+        metrics, end = row["metrics"] or {}, row["end_time"]
+        verdict = [metrics.get("skipped"), metrics.get("error"), metrics.get("gate"), *metrics.get("reasons", [])]
+        table.add_row(
+            f"{row['start_time'].astimezone(UTC):%Y-%m-%d %H:%M}",
+            row["model_type"],
+            metrics.get("week"),
+            row["training_status"],
+            str(end - row["start_time"]).split(".")[0] if end else "",
+            escape("; ".join(str(word) for word in verdict if word)),
+        )
+    Console().print(table)

@@ -1,0 +1,144 @@
+"""Commands around the databases: start and stop the embedded one, migrate, and check that everything is in place."""
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import typer
+
+from rlhf_assets.commands.output import AsJson, print_json
+
+
+def up() -> None:
+    """Start the embedded PostgreSQL, migrate it and write .env.
+
+    .env tells plain dagster commands where the storage is. With SUPABASE_DB_URL and SUPABASE_ADMIN_DB_URL set, the
+    embedded PostgreSQL serves Dagster alone; with DAGSTER_POSTGRES_URL set too, nothing is started. Only `rlhf
+    migrate` changes a database of your own.
+
+    \b
+    Example:  rlhf up
+              dagster asset list -m rlhf_assets.definitions
+    """
+    embedded = bring_up()
+    if embedded:
+        typer.echo(f"the embedded PostgreSQL is up; .env says where: {', '.join(embedded)}")
+    else:
+        typer.echo("all three databases are your own; nothing to start")
+
+
+def bring_up() -> list[str]:
+    """Start and migrate the embedded server for every database that no setting names, and write .env.
+
+    The settings hold for this process too; returns their names.
+    """
+    from rlhf_assets.commands.instance import dagster_home
+    from rlhf_assets.storage import embedded_postgres as server
+    from rlhf_assets.storage.database import ADMIN, DAGSTER, PIPELINE, PIPELINE_ROLE, admin_url, pipeline_url
+    from rlhf_assets.storage.environment import write_env
+    from rlhf_assets.storage.home import home
+
+    urls = {
+        PIPELINE: server.url(home(), "app", PIPELINE_ROLE),
+        ADMIN: server.url(home(), "app"),
+        DAGSTER: server.url(home(), "dagster").replace("://", "+psycopg2://", 1),
+    }
+    own = {name: url for name, url in urls.items() if not _is_elsewhere(os.environ.get(name), url)}
+    if not own:
+        return []
+    if (PIPELINE in own) != (ADMIN in own):
+        pipeline_url(), admin_url()  # one of them says that the other is missing
+    server.start(home())
+    if ADMIN in own:
+        apply_migrations(own[ADMIN])
+    os.environ.update(own)
+    if DAGSTER in own:
+        os.environ["DAGSTER_HOME"] = own["DAGSTER_HOME"] = str(home() / "dagster")
+    dagster_home()
+    write_env(Path(".env"), own)
+    return list(own)
+
+
+def _is_elsewhere(setting: str | None, embedded: str) -> bool:
+    """Whether a setting names another database than the embedded one, here or where the project was moved from."""
+    folder = re.search(r"[?&]host=((?:/|%2F)[^&]*)", setting or "")
+    moved = folder is not None and not Path(unquote(folder[1])).is_dir()
+    return bool(setting) and setting != embedded and not moved
+
+
+def down() -> None:
+    """Stop the embedded PostgreSQL; its data stays.
+
+    \b
+    Example:  rlhf down
+    """
+    from rlhf_assets.storage.embedded_postgres import running, stop
+    from rlhf_assets.storage.home import home
+
+    if not running(home()):
+        typer.echo("the embedded PostgreSQL is not running")
+        return
+    stop(home())
+    typer.echo("the embedded PostgreSQL is stopped")
+
+
+def migrate() -> None:
+    """Apply the migrations that the database does not have yet.
+
+    Uses SUPABASE_ADMIN_DB_URL, or the embedded PostgreSQL, which also gets the assistant's own tables. A second time
+    changes nothing.
+
+    \b
+    Example:  rlhf migrate
+    """
+    from rlhf_assets.storage.database import admin_url
+
+    applied = apply_migrations(admin_url())
+    typer.echo("\n".join(applied) if applied else "nothing to do, the database is up to date")
+
+
+def apply_migrations(url: str) -> list[str]:
+    """The names of those that were missing; the embedded server gets the assistant's own tables before them."""
+    from rlhf_assets.storage.database import connect, is_embedded
+    from rlhf_assets.storage.migrations import local_baseline
+    from rlhf_assets.storage.migrations import migrate as apply
+
+    with connect(url) as connection:
+        if is_embedded(url):
+            local_baseline(connection)
+        return apply(connection)
+
+
+MARKS = {True: "[green]ok[/]", False: "[red]wrong[/]", None: "[yellow]look[/]"}
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check that everything is in place, and say how to mend it.
+
+    Looks at databases, tables, roles, models, device and disk, and counts votes that lie in no week. Exits 1 when
+    something is wrong; what only deserves a look does not count.
+
+    \b
+    Example:  rlhf doctor
+              rlhf doctor --json | jq '.findings[] | select(.ok == false)'
+    """
+    from rlhf_assets.storage.doctor import checkup
+
+    findings = checkup()
+    healthy = all(finding.ok is not False for finding in findings)
+    if as_json:
+        print_json({"ok": healthy, "findings": [vars(finding) for finding in findings]})
+    else:
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        table = Table.grid(padding=(0, 2))
+        for finding in findings:
+            table.add_row(MARKS[finding.ok], finding.name, escape(finding.detail))
+            if finding.ok is not True and finding.mend:
+                table.add_row("", "", f"[bold]{escape(finding.mend)}[/]")
+        Console().print(table)
+    if not healthy:
+        raise typer.Exit(1)

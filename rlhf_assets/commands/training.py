@@ -1,0 +1,147 @@
+"""Commands that materialize: `backfill` weeks of feedback, `train` the models of a week."""
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from rlhf_assets.commands.instance import open_instance
+from rlhf_assets.commands.output import AsJson, print_json
+from rlhf_assets.commands.runs import recorded_runs, show_runs
+from rlhf_assets.commands.weeks import Week, week_option
+from rlhf_assets.errors import RlhfError
+from rlhf_assets.feedback.weeks import last_closed_week
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+log = logging.getLogger(__name__)
+
+FEEDBACK = ["raw_message_feedback", "raw_step_feedback", "clean_feedback", "quarantined_feedback", "feedback_audit"]
+REWARD = ["reward_dataset", "reward_model", "judge_model"]
+PPO = ["policy_prompts", "sft_policy", "ppo_policy", "policy_evaluation", "promotion"]
+TRAINED = {"reward": REWARD, "ppo": PPO, "both": [*REWARD, *PPO]}
+
+
+def train(
+    what: Annotated[Literal["reward", "ppo", "both"], typer.Argument(help="Which models to train.")],
+    week: Week = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the votes (reward), over each batch of answers (ppo).")
+    ] = None,
+    base_model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Folder or hub id to start from; for reward or ppo, not both.")
+    ] = None,
+    model_path: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Earlier reward model to continue from; for reward or both.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the models of a week, here and now.
+
+    The feedback must be extracted already (`rlhf backfill`). reward: the reward model, and the judge that later
+    compares policies. ppo: fine-tuning on good answers, PPO, the comparison on held-out prompts, and promotion if the
+    policy is better. With any option but --week the models are experiments: kept and recorded, never used by another
+    model.
+
+    \b
+    Example:  rlhf train both
+              rlhf train reward --week 2026-11-15 --epochs 3
+              rlhf train ppo --base-model gpt2
+    """
+    if base_model and what == "both":
+        raise typer.BadParameter("one base model cannot serve both; train reward and ppo one after the other")
+    if model_path and what == "ppo":
+        raise typer.BadParameter("--model-path continues a reward model; train ppo starts from --base-model")
+    from rlhf_assets.defs.automation.launch import materialize_weeks
+    from rlhf_assets.defs.training_runs.recorder import record_runs
+
+    changed: dict[str, dict[str, Any]] = {
+        "reward_model": {"epochs": epochs, "base_model": base_model, "model_path": model_path},
+        "judge_model": {"epochs": epochs, "base_model": base_model},  # its start must not know the others' votes
+        "sft_policy": {"base_model": base_model},
+        "ppo_policy": {"epochs": epochs},
+    }
+    week, started = week or last_closed_week(), datetime.now(UTC)
+    with open_instance() as instance:
+        done = materialize_weeks(instance, TRAINED[what], week, week, run_config(changed, TRAINED[what]))
+        record_runs(instance)
+    rows = recorded_runs(since=started)
+    if as_json:
+        print_json({"week": week, "success": done, "runs": rows})
+    else:
+        show_runs(rows)
+    if not done:
+        raise RlhfError(f"training of week {week} failed; the lines above say where and why")
+
+
+def run_config(changed: dict[str, dict[str, Any]], assets: list[str]) -> dict[str, Any]:
+    """The launchpad's form for the settings that are given, of the assets that run."""
+    given = {asset: {name: value for name, value in form.items() if value} for asset, form in changed.items()}
+    return {"ops": {asset: {"config": form} for asset, form in given.items() if form and asset in assets}}
+
+
+def backfill(
+    first: Annotated[str, week_option("--from", "First week, by the date of its Sunday.")],
+    last: Annotated[str, week_option("--to", "Last week, included.")],
+    assets: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Comma-separated; default: raw and clean feedback and audit.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Show progress until it is done.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="Run it here and now, without the daemon.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Extract and clean the feedback of some weeks, in one run.
+
+    Hands the run to the daemon that `make ui` starts; --local does without one.
+
+    \b
+    Example:  rlhf backfill --from 2026-10-04 --to 2026-11-15 --wait
+              rlhf backfill --from 2026-11-15 --to 2026-11-15 --assets reward_dataset,reward_model --local
+    """
+    if last < first:
+        raise typer.BadParameter(f"--to {last} lies before --from {first}")
+    from rlhf_assets.defs.automation.launch import daemon_alive, materialize_weeks, request_backfill
+    from rlhf_assets.defs.training_runs.recorder import record_runs
+
+    names = [name.strip() for name in assets.split(",")] if assets else FEEDBACK
+    with open_instance() as instance:
+        if local:
+            done = materialize_weeks(instance, names, first, last)
+            record_runs(instance)
+            report: dict[str, Any] = {"success": done}
+        elif daemon_alive(instance):
+            backfill_id = request_backfill(instance, names, first, last)
+            report = {"backfill": backfill_id}
+            if wait:
+                report["success"] = watch(instance, backfill_id)
+        else:
+            raise RlhfError("no Dagster daemon is running; start one with `make ui`, or run it here with --local")
+    if as_json:
+        print_json({"from": first, "to": last, "assets": names, **report})
+    elif "success" not in report:
+        typer.echo(f"backfill {report['backfill']} is queued; `make ui` shows how far it is")
+    elif report["success"]:
+        typer.echo(f"{', '.join(names)}: done from {first} to {last}")
+    if not report.get("success", True):
+        raise RlhfError(f"the backfill from {first} to {last} failed; the lines above or the UI say where and why")
+
+
+def watch(instance: "DagsterInstance", backfill_id: str) -> bool:
+    """Say what becomes of the backfill until it is done; whether it succeeded."""
+    from rlhf_assets.defs.automation.launch import backfill_status
+
+    said = ""
+    while True:
+        now = backfill_status(instance, backfill_id)
+        text = f"backfill {backfill_id}: {now.status.lower()}" + "".join(
+            f" · {count} {'run' if count == 1 else 'runs'} {status.lower()}" for status, count in now.runs.items()
+        )
+        if text != said:
+            log.info(text)
+            said = text
+        if now.done:
+            return now.succeeded
+        time.sleep(2)

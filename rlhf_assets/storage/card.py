@@ -1,0 +1,53 @@
+"""The card of an artifact: what it is, what it was made from, and what may be done with it."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from rlhf_assets.storage.json_safe import json_safe
+
+Status = Literal["candidate", "accepted", "rejected", "promoted", "experiment"]
+FIT_FOR_USE: tuple[Status, ...] = ("accepted", "promoted")
+
+
+class Parent(BaseModel):
+    """An artifact that another was made from."""
+
+    asset: str
+    week: str
+    path: str  # relative to the root, which may move
+    content_hash: str
+
+
+class Pointer(BaseModel):
+    """The small file that names the policy in use."""
+
+    week: str
+    path: str
+
+
+class Card(BaseModel):
+    """What an artifact is, what it was made from and how; `figures` and `counts` hold no user's text."""
+
+    model_config = ConfigDict(frozen=True)
+
+    asset: str
+    week: str
+    run_id: str
+    status: Status
+    created_at: datetime
+    parents: list[Parent] = Field(default_factory=list)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    seeds: dict[str, int] = Field(default_factory=dict)
+    code_version: str = ""
+    files: dict[str, str] = Field(default_factory=dict)  # name -> sha256
+    content_hash: str = ""
+    counts: dict[str, int] = Field(default_factory=dict)
+    figures: dict[str, Any] = Field(default_factory=dict)
+    reasons: list[str] = Field(default_factory=list)  # why rejected
+
+    @field_validator("settings", "seeds", "counts", "figures", mode="before")
+    @classmethod
+    def _json_safe(cls, value: Any) -> Any:
+        return json_safe(value)

@@ -1,0 +1,34 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from rlhf_assets.commands.instance import CONFIGURATION, dagster_home, open_instance
+
+
+def test_what_dagsters_servers_print_does_not_reach_stdout(
+    dagster_db: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", dagster_db)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    with open_instance() as instance:
+        os.write(1, b"noise\n")
+        assert instance.get_runs_count() == 0
+    os.write(1, b"result\n")
+    said = capfd.readouterr()
+    assert said.out == "result\n"
+    assert "noise\n" in said.err
+
+
+def test_dagsters_home_reads_the_projects_configuration_also_after_a_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    link = dagster_home() / "dagster.yaml"
+    assert link.read_text() == CONFIGURATION.read_text()
+    link.unlink()
+    link.symlink_to("/gone/dagster.yaml")
+    assert (dagster_home() / "dagster.yaml").read_text() == CONFIGURATION.read_text()
+    link.unlink()
+    link.write_text("# a person's own")
+    assert (dagster_home() / "dagster.yaml").read_text() == "# a person's own"

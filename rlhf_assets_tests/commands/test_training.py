@@ -1,0 +1,110 @@
+"""backfill, train and runs, on imported feedback, tiny models and Dagster's own storage in PostgreSQL."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from rlhf_assets.commands.training import FEEDBACK, REWARD, run_config
+from rlhf_assets.feedback.weeks import bounds, first_week, last_closed_week
+from rlhf_assets.storage.artifacts import ArtifactStore
+from rlhf_assets.storage.home import artifact_root
+from rlhf_assets_tests.commands.runner import json_lines, rlhf
+from rlhf_assets_tests.tiny_models import tiny_encoder
+
+WEEK = first_week()  # as-of assets look at all weeks before
+WORDS = ["solar", "wind", "heat", "pump", "battery", "grant", "audit", "rebate", "offer", "job", "pay", "local"]
+
+
+def ratings(people: int, each: int) -> Iterator[dict]:
+    """Answers whose score says how many words they have of the good half."""
+    draws = Random(0)  # noqa: S311
+    start = bounds(WEEK)[0].isoformat()
+    for person in range(people):
+        for _ in range(each):
+            good = draws.randint(0, 4)
+            words = draws.choices(["good", "great", "useful", "clear"], k=good) + draws.choices(
+                ["bad", "poor"], k=4 - good
+            )
+            yield {
+                "query": " ".join(draws.sample(WORDS, 6)),
+                "response": f"{' '.join(words)} answer with numbers",
+                "feedback_score": good + 1,
+                "user_id": f"person {person}",
+                "created_at": start,
+            }
+
+
+@pytest.fixture
+def project(settings: None, dagster_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project of its own: feedback of one week in the database, a tiny model as the project's own."""
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", dagster_db)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    toml = tmp_path / "rlhf.toml"
+    toml.write_text(
+        f'[RewardSettings]\nbase_model = "{tiny_encoder(tmp_path / "encoder")}"\nepochs = 2\nminimum_rows = 5\n'
+    )
+    monkeypatch.setenv("RLHF_SETTINGS", str(toml))
+    assert rlhf("import", "-", stdin=json_lines(*ratings(people=20, each=4))).exit_code == 0
+
+
+@pytest.mark.usefixtures("project")
+def test_from_imported_feedback_to_a_recorded_reward_model() -> None:
+    filled = rlhf("backfill", "--from", WEEK, "--to", WEEK, "--local", "--json")
+    assert filled.exit_code == 0
+    assert json.loads(filled.stdout) == {"from": WEEK, "to": WEEK, "assets": FEEDBACK, "success": True}
+
+    trained = rlhf("train", "reward", "--week", WEEK, "--json")
+    assert trained.exit_code == 0
+    report = json.loads(trained.stdout)
+    assert (report["week"], report["success"]) == (WEEK, True)
+    assert {row["model_type"]: row["training_status"] for row in report["runs"]} == {
+        "reward": "completed",
+        "judge": "completed",
+    }
+    store = ArtifactStore(artifact_root())
+    own = store.of_week("reward_model", WEEK)[-1]
+    assert own.card.status in ("accepted", "rejected")
+    assert own.card.settings["epochs"] == 2
+
+    assert rlhf("train", "reward", "--week", WEEK, "--epochs", 1, "--model-path", own.local()).exit_code == 0
+    tried = {name: store.of_week(name, WEEK)[-1].card for name in ("reward_model", "judge_model")}
+    assert {card.settings["epochs"] for card in tried.values()} == {1}
+    assert tried["reward_model"].settings["model_path"] == str(own.local())
+    assert tried["judge_model"].settings["model_path"] is None
+    assert "accepted" not in {card.status for card in tried.values()}
+
+    listed = json.loads(rlhf("runs", "--json").stdout)["runs"]
+    assert len(listed) == 4
+    assert listed[-2:] == report["runs"]
+    assert rlhf("runs").stdout.count(WEEK) == 4
+
+
+@pytest.mark.usefixtures("project")
+def test_training_without_feedback_fails_in_one_line_that_says_what_to_run() -> None:
+    result = rlhf("train", "reward")
+    assert result.exit_code == 1
+    assert f"rlhf backfill --from {WEEK} --to {last_closed_week()}" in result.stderr
+    assert f"training of week {last_closed_week()} failed" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.usefixtures("project")
+def test_backfill_without_a_daemon_says_so() -> None:
+    result = rlhf("backfill", "--from", WEEK, "--to", WEEK)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == ("no Dagster daemon is running; start one with `make ui`, or run it here with --local\n")
+
+
+@pytest.mark.usefixtures("project")
+def test_an_asset_that_is_none_is_named() -> None:
+    result = rlhf("backfill", "--from", WEEK, "--to", WEEK, "--local", "--assets", "clean_feedback,nonsense")
+    assert result.exit_code == 1
+    assert "there is no asset nonsense" in result.stderr
+
+
+def test_only_settings_that_were_given_reach_the_assets_that_run() -> None:
+    changed = {"reward_model": {"epochs": 3, "base_model": None}, "sft_policy": {"base_model": "x"}, "judge_model": {}}
+    assert run_config(changed, REWARD) == {"ops": {"reward_model": {"config": {"epochs": 3}}}}
