@@ -2,14 +2,16 @@
 
 import json
 import logging
+import multiprocessing
 import os
 import resource
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from rlhf_assets.commands.instance import open_instance
-from rlhf_assets.commands.output import AsJson, print_json
+from rlhf_assets.commands.output import AsJson, print_json, show_progress
 from rlhf_assets.commands.runs import recorded_runs, show_runs
 from rlhf_assets.commands.server import bring_up
 from rlhf_assets.commands.training import FEEDBACK
@@ -46,43 +48,37 @@ def demo(as_json: AsJson = False) -> None:
     from upath import UPath
 
     from rlhf_assets.demo.budget import fit_to_machine
+    from rlhf_assets.demo.summary import MADE, show_summary, summarise
+    from rlhf_assets.feedback.weeks import weeks_between
+    from rlhf_assets.storage.artifacts import ArtifactStore, write_whole
     from rlhf_assets.storage.home import artifact_root, home
 
     first, last = prepare_database()
     cuts = fit_to_machine(home() / SETTINGS)
-    # The code location reads the first week and the settings when it is imported, so not before this line.
-    from rlhf_assets.defs.automation.launch import materialize_weeks
-    from rlhf_assets.defs.training_runs.recorder import record_runs
-    from rlhf_assets.demo.summary import MADE, show_summary, summarise
-    from rlhf_assets.feedback.weeks import weeks_between
-    from rlhf_assets.storage.artifacts import ArtifactStore, write_whole
-
     store, report = ArtifactStore(artifact_root()), home() / REPORT
     minutes: dict[str, float] = json.loads(report.read_text())["minutes"] if report.exists() else {}
     reused, began = [], time.monotonic()
-    with open_instance() as instance:
-        for number, (stage, keys) in enumerate(STAGES.items(), 1):
-            weeks = weeks_between(first, last) if stage == "feedback" else [last]
-            named = f"stage {number} of {len(STAGES)}, {stage}"
-            if all(store.newest(key, week, MADE) for key in keys for week in weeks):
-                reused.append(stage)
-                log.info("%s: reused from an earlier run", named)
-                continue
-            started = time.monotonic()
-            log.info("%s: starts after %s", named, duration(started - began))
-            done = materialize_weeks(instance, keys, weeks[0], weeks[-1])
-            minutes[stage] = round((time.monotonic() - started) / 60, 2)
-            if not (done and store.newest(keys[-1], last, MADE)):
-                record_runs(instance)
-                raise RlhfError(f"the demo stopped at {stage}; mend what the lines above say, then run it again")
-        record_runs(instance)
+    for number, (stage, keys) in enumerate(STAGES.items(), 1):
+        weeks = weeks_between(first, last) if stage == "feedback" else [last]
+        named = f"stage {number} of {len(STAGES)}, {stage}"
+        if all(store.newest(key, week, MADE) for key in keys for week in weeks):
+            reused.append(stage)
+            log.info("%s: reused from an earlier run", named)
+            continue
+        started = time.monotonic()
+        log.info("%s: starts after %s", named, duration(started - began))
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:  # whose end frees its memory
+            done = process.submit(run_stage, keys, weeks[0], weeks[-1]).result()
+        minutes[stage] = round((time.monotonic() - started) / 60, 2)
+        if not (done and store.newest(keys[-1], last, MADE)):
+            raise RlhfError(f"the demo stopped at {stage}; mend what the lines above say, then run it again")
     summary: dict[str, Any] = {
         **summarise(store, first, last),
         "training_runs": recorded_runs(),
         "minutes": minutes,
         "reused": reused,
         "cuts": cuts,
-        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, 2),
     }
     write_whole(UPath(report), json.dumps(json_safe(summary), ensure_ascii=False, default=str, indent=2))
     if as_json:
@@ -90,6 +86,18 @@ def demo(as_json: AsJson = False) -> None:
     else:
         show_summary(summary)
         show_runs(summary["training_runs"])
+
+
+def run_stage(keys: list[str], first: str, last: str) -> bool:
+    """Materialize these assets of these weeks and record the run; whether all went well."""
+    from rlhf_assets.defs.automation.launch import materialize_weeks
+    from rlhf_assets.defs.training_runs.recorder import record_runs
+
+    show_progress()
+    with open_instance() as instance:
+        done = materialize_weeks(instance, keys, first, last)
+        record_runs(instance)
+    return done
 
 
 def prepare_database() -> tuple[str, str]:

@@ -1,24 +1,24 @@
 """Write the shipped demo feedback: `python -m rlhf_assets.demo.feedback` (seconds; needs the sampled answers).
 
-One JSON object a line, {"table": …, columns…}, in the order in which the tables refer to each other. Times are hours
-since the start of the first of twelve weeks; the loader adds the date on which that week began.
+One JSON object a line, {"table": …, columns…}, in the order in which the tables refer to each other. A row is known by
+its place in its table, from 0; the loader makes ids of the places. Times are hours since the start of the first of
+twelve weeks; the loader adds the date on which that week began.
 """
 
 import random
 from pathlib import Path
-from uuid import uuid5
 
 from rlhf_assets.demo.answers import ANSWERS
 from rlhf_assets.demo.lines import read_lines, write_lines
 from rlhf_assets.demo.taste import step_taste, taste
-from rlhf_assets.demo.users import DEMO, MESSAGE_SCALE, STEP_SCALE, User, as_score, population
+from rlhf_assets.demo.users import MESSAGE_SCALE, STEP_SCALE, User, as_score, population
 from rlhf_assets.feedback.steps import split_steps
 
 FEEDBACK = Path(__file__).parent / "data" / "feedback.jsonl.gz"
 WEEKS = 12
 HOURS = WEEKS * 7 * 24
-SERVINGS = (1, 2, 3)  # one answer text may have been served to several people, each in a chat of their own
-SERVING_WEIGHTS = (0.55, 0.30, 0.15)
+SERVINGS = (2, 3, 4)  # one answer text may have been served to several people, each in a chat of their own
+SERVING_WEIGHTS = (0.45, 0.35, 0.20)
 CHANGES_MIND = 0.06
 SYSTEM_PROMPT = "You advise people on work and money in the climate economy. Answer in a few short numbered steps."
 # The dirt that the schema lets through, in rows.
@@ -27,7 +27,7 @@ TINY_ANSWERS = ("", " ", "Ok.", "Yes", "?", "1.")
 
 
 class Writer:
-    """Collects rows table by table; ids come from the order in which rows are made."""
+    """Collects rows table by table."""
 
     def __init__(self, seed: int) -> None:
         self.draw = random.Random(seed)
@@ -35,15 +35,15 @@ class Writer:
             name: [] for name in ("users", "chats", "messages", "reasoning_steps", "chat_feedback")
         }
 
-    def add(self, table: str, **columns: object) -> str:
-        identity = str(uuid5(DEMO, f"{table} {len(self.rows[table])}"))
-        self.rows[table].append({"table": table, "id": identity, **columns})
-        return identity
+    def add(self, table: str, **columns: object) -> int:
+        """Append a row; returns its place."""
+        self.rows[table].append({"table": table, **columns})
+        return len(self.rows[table]) - 1
 
-    def serve(self, user: User, answer: dict, hour: float) -> tuple[str, list[str]]:
-        """Store one chat with its turns; returns the ids of the answer's message and of its steps."""
+    def serve(self, user: User, answer: dict, hour: float) -> tuple[int, list[int]]:
+        """Store one chat with its turns; returns the places of the answer's message and of its steps."""
         chat = self.add(
-            "chats", user_id=str(user.id), query=(answer["context"] or [{"content": answer["query"]}])[0]["content"],
+            "chats", user_id=user.number, query=(answer["context"] or [{"content": answer["query"]}])[0]["content"],
             system_prompt=SYSTEM_PROMPT, created_at=hour,
         )  # fmt: skip
         turns = [*answer["context"], {"role": "user", "content": answer["query"]}]
@@ -61,16 +61,16 @@ class Writer:
             for order, step in enumerate(steps)
         ]  # fmt: skip
 
-    def vote(self, user: User, hour: float, *, positive: bool | None, score: int | None, **target: str | None) -> dict:
+    def vote(self, user: User, hour: float, *, positive: bool | None, score: int | None, **target: int | None) -> dict:
         feedback = None if positive is None else "positive" if positive else "negative"
         self.add(
-            "chat_feedback", user_id=str(user.id), feedback=feedback, feedback_score=score, created_at=hour,
-            feedback_type="step" if target.get("step_id") else "message",
+            "chat_feedback", user_id=user.number, feedback=feedback, feedback_score=score, created_at=hour,
+            feedback_type="step" if target.get("step_id") is not None else "message",
             **{"chat_id": None, "message_id": None, "step_id": None, **target},
         )  # fmt: skip
         return self.rows["chat_feedback"][-1]
 
-    def rate(self, user: User, opinion: float, hour: float, **target: str | None) -> None:
+    def rate(self, user: User, opinion: float, hour: float, **target: int | None) -> None:
         """One honest rating, sometimes followed by a changed mind."""
         thumbs = self.draw.random() < user.segment.thumbs
         for attempt in range(2):
@@ -86,10 +86,9 @@ def simulate(answers: list[dict], seed: int = 20) -> list[dict]:
     """All rows of the demo's tables, honest ratings and dirt."""
     writer, users = Writer(seed), population()
     for user in users:
-        writer.rows["users"].append(
-            {"table": "users", "id": str(user.id), "email": f"user{len(writer.rows['users'])}@example.org",
-             "role": "user", "segment": user.segment.name, "created_at": -24.0}
-        )  # fmt: skip
+        writer.add(
+            "users", email=f"user{user.number}@example.org", role="user", segment=user.segment.name, created_at=-24.0
+        )
     draw = writer.draw
     for answer in answers:
         for user in draw.sample(users, draw.choices(SERVINGS, weights=SERVING_WEIGHTS)[0]):
@@ -113,7 +112,7 @@ def add_dirt(writer: Writer, users: list[User], answers: list[dict]) -> None:
     draw = writer.draw
     honest = list(writer.rows["chat_feedback"])
 
-    def served(response: str | None = None) -> tuple[User, str, float]:
+    def served(response: str | None = None) -> tuple[User, int, float]:
         user, answer, hour = draw.choice(users), draw.choice(answers), draw.uniform(0, HOURS - 1)
         answer = answer if response is None else {**answer, "response": response}
         return user, writer.serve(user, answer, hour)[0], hour + 0.2
@@ -124,9 +123,8 @@ def add_dirt(writer: Writer, users: list[User], answers: list[dict]) -> None:
     for _ in range(NO_TARGET):
         writer.vote(draw.choice(users), draw.uniform(0, HOURS), positive=draw.random() < 0.5, score=draw.randint(1, 5))
     for _ in range(OWN_MESSAGE):
-        user, _, hour = served()
-        question = next(row for row in reversed(writer.rows["messages"]) if row["role"] == "user")
-        writer.vote(user, hour, positive=True, score=None, message_id=question["id"])
+        user, _, hour = served()  # whose answer is the newest message, and the question the one before
+        writer.vote(user, hour, positive=True, score=None, message_id=len(writer.rows["messages"]) - 2)
     for number in range(TINY):
         user, message, hour = served(TINY_ANSWERS[number % len(TINY_ANSWERS)])
         writer.vote(user, hour, positive=False, score=1, message_id=message)
@@ -135,7 +133,7 @@ def add_dirt(writer: Writer, users: list[User], answers: list[dict]) -> None:
         positive = draw.random() < 0.5
         writer.vote(user, hour, positive=positive, score=1 if positive else 5, message_id=message)
     for vote in draw.sample(honest, COPIES):
-        writer.add("chat_feedback", **{k: v for k, v in vote.items() if k not in ("table", "id")})
+        writer.add("chat_feedback", **{k: v for k, v in vote.items() if k != "table"})
     clicker, start = users[0], draw.uniform(HOURS / 2, HOURS - 60)
     for click in range(CLICKS):
         message, _ = writer.serve(clicker, draw.choice(answers), start + click / 10)

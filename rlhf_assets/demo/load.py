@@ -2,6 +2,8 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from itertools import groupby
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import psycopg
 from psycopg import sql
@@ -9,6 +11,9 @@ from psycopg import sql
 from rlhf_assets.demo.feedback import FEEDBACK, WEEKS
 from rlhf_assets.demo.lines import read_lines
 from rlhf_assets.feedback.weeks import bounds, earlier, last_closed_week
+
+DEMO = uuid5(NAMESPACE_URL, "rlhf-assets-demo")
+REFERS_TO = {"user_id": "users", "chat_id": "chats", "message_id": "messages", "step_id": "reasoning_steps"}
 
 
 def demo_weeks(connection: psycopg.Connection) -> tuple[str, str] | None:
@@ -31,7 +36,7 @@ def load_demo(connection: psycopg.Connection, now: dt.datetime | None = None) ->
     with connection.transaction():
         connection.execute("create table if not exists rlhf.demo (first_week date primary key)")
         for table, rows in _tables():
-            columns = [name for name in rows[0] if name != "table"]
+            columns = list(rows[0])
             statement = sql.SQL("copy public.{} ({}) from stdin").format(
                 sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
             )
@@ -44,11 +49,14 @@ def load_demo(connection: psycopg.Connection, now: dt.datetime | None = None) ->
 
 
 def _tables() -> Iterator[tuple[str, list[dict]]]:
-    """Each table's rows, in the order of the file."""
-    rows: list[dict] = []
-    for row in read_lines(FEEDBACK):
-        if rows and row["table"] != rows[0]["table"]:
-            yield rows[0]["table"], rows
-            rows = []
-        rows.append(row)
-    yield rows[0]["table"], rows
+    """Each table's rows with their ids, in the order of the file."""
+    for table, lines in groupby(read_lines(FEEDBACK), key=lambda line: line.pop("table")):
+        rows = []
+        for place, line in enumerate(lines):
+            references = {name: _id(REFERS_TO[name], line[name]) for name in line.keys() & REFERS_TO.keys()}
+            rows.append({"id": _id(table, place), **line, **references})
+        yield table, rows
+
+
+def _id(table: str, place: int | None) -> UUID | None:
+    return None if place is None else uuid5(DEMO, f"{table} {place}")

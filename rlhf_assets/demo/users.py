@@ -3,12 +3,10 @@
 import math
 import random
 from dataclasses import dataclass
-from uuid import NAMESPACE_URL, UUID, uuid5
 
 import numpy as np
 
 USERS = 260
-DEMO = uuid5(NAMESPACE_URL, "rlhf-assets-demo")
 # Middle and spread of taste over the shipped answers: what a user of average strictness calls a 3, and a step up.
 MESSAGE_SCALE = (0.47, 0.13)
 STEP_SCALE = (0.42, 0.16)
@@ -38,7 +36,7 @@ SEGMENTS = (
 class User:
     """One simulated rater."""
 
-    id: UUID
+    number: int
     segment: Segment
     strictness: float
 
@@ -54,7 +52,7 @@ def population(seed: int = 10) -> list[User]:
     users = []
     for number in range(USERS):
         segment = draw.choices(SEGMENTS, weights=[s.share for s in SEGMENTS])[0]
-        users.append(User(uuid5(DEMO, f"user {number}"), segment, segment.strictness + draw.gauss(0, 0.3)))
+        users.append(User(number, segment, segment.strictness + draw.gauss(0, 0.3)))
     return users
 
 

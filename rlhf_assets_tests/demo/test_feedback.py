@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+
 from rlhf_assets.demo.answers import ANSWERS
 from rlhf_assets.demo.feedback import FEEDBACK, HOURS, simulate
 from rlhf_assets.demo.lines import read_lines
@@ -43,10 +44,10 @@ def test_ratings_of_every_kind(rows: dict[str, list[dict]]) -> None:
 
 def test_dirt_is_there(rows: dict[str, list[dict]]) -> None:
     votes = rows["chat_feedback"]
-    roles = {m["id"]: m for m in rows["messages"]}
+    messages = rows["messages"]
     assert sum(v["feedback"] is None and v["feedback_score"] is None for v in votes) == 40
     assert sum(v["message_id"] is None and v["step_id"] is None for v in votes) == 25
-    assert sum(v["message_id"] is not None and roles[v["message_id"]]["role"] == "user" for v in votes) == 30
+    assert sum(v["message_id"] is not None and messages[v["message_id"]]["role"] == "user" for v in votes) == 30
     assert max(Counter(v["user_id"] for v in votes).values()) >= 200
 
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LinearRegression
+
 from rlhf_assets.demo.answers import ANSWERS
 from rlhf_assets.demo.lines import read_lines
 from rlhf_assets.demo.taste import fresh, on_topic, plain, practical, step_taste, stepwise, taste, words_of
-from sklearn.linear_model import LinearRegression
 
 QUERY = "Which grants or loans help renters with home insulation?"
 
@@ -27,7 +28,7 @@ def test_parts() -> None:
     assert practical(words_of("jobs and wages, jobs again"), enough=2) == 1.0
     assert on_topic("What about them?", ["anything"]) == 0.0
     assert plain(words_of("crucial, various, overall, however")) == 0.0
-    assert fresh("a b c a b c".split()) == pytest.approx(2 * 3 / 4 - 1)
+    assert fresh(["a", "b", "c", "a", "b", "c"]) == pytest.approx(2 * 3 / 4 - 1)
     assert stepwise("No numbers here.") == 0.0
     assert stepwise("1. One.\n2. Two.") == 1.0
     assert stepwise("1. Only one.") == 0.4
