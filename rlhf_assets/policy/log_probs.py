@@ -1,0 +1,73 @@
+"""Log-probabilities of given replies, with the vocabulary head applied only where a reply token is predicted."""
+
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from rlhf_assets.compute import Compute, autocast
+from rlhf_assets.policy.batching import Batch, positions
+
+CHUNK = 256  # tokens whose whole-vocabulary float32 logits exist at one time
+
+
+def reply_states(model: PreTrainedModel, batch: Batch, compute: Compute) -> torch.Tensor:
+    """Last hidden state before each reply token: (tokens, d), in the order of `batch.targets`."""
+    with autocast(compute):
+        output = model.base_model(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            position_ids=positions(batch.attention_mask),
+            use_cache=False,
+        )
+    return output.last_hidden_state[batch.predicts]
+
+
+def token_log_probs(
+    model: PreTrainedModel, states: torch.Tensor, targets: torch.Tensor, temperature: float, compute: Compute
+) -> torch.Tensor:
+    """log p(target) under softmax(logits / temperature); states (tokens, d), targets (tokens,) -> (tokens,) float32."""
+    head = model.get_output_embeddings()
+    dtype = torch.bfloat16 if compute.precision == "bf16" else torch.float32
+    return ChosenLogProb.apply(states.to(dtype), head.weight.to(dtype), targets, temperature)
+
+
+class ChosenLogProb(torch.autograd.Function):
+    """Logit of the chosen token minus logsumexp, keeping for the backward pass only the logits in their own precision.
+
+    Plain autograd keeps two or three float32 tensors of (tokens, vocabulary); the vocabulary is half of all the time.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, states: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, temperature: float
+    ) -> torch.Tensor:
+        logits = states @ weight.T
+        normalizers, chosen = [], []
+        for part, picked in zip(logits.split(CHUNK), targets.split(CHUNK), strict=True):
+            scaled = part.float() / temperature
+            normalizers.append(scaled.logsumexp(-1))
+            chosen.append(scaled.gather(1, picked[:, None]).squeeze(1))
+        normalizer = torch.cat(normalizers)
+        ctx.save_for_backward(states, weight, targets, logits, normalizer)
+        ctx.temperature = temperature
+        return torch.cat(chosen) - normalizer
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """d log p(y) / d logits = (onehot(y) - p) / temperature."""
+        (gradient,) = gradients
+        states, weight, targets, logits, normalizer = ctx.saved_tensors
+        state_gradient = torch.empty_like(states)
+        weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
+        for start in range(0, len(targets), CHUNK):
+            part = slice(start, start + CHUNK)
+            upstream = gradient[part, None] / ctx.temperature
+            to_logits = (logits[part].float() / ctx.temperature - normalizer[part, None]).exp_().mul_(-upstream)
+            to_logits.scatter_add_(1, targets[part, None], upstream)
+            to_logits = to_logits.to(weight.dtype)
+            state_gradient[part] = to_logits @ weight
+            if weight_gradient is not None:
+                weight_gradient += to_logits.T @ states[part]
+        typed = None if weight_gradient is None else weight_gradient.to(weight.dtype)
+        return state_gradient, typed, None, None

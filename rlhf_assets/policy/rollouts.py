@@ -1,0 +1,116 @@
+"""A round of replies and what is known of each of their tokens before learning starts."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlhf_assets.compute import Compute
+from rlhf_assets.errors import RlhfError
+from rlhf_assets.policy.batching import Batch, length_groups, pad_right, reply_mask
+from rlhf_assets.policy.log_probs import reply_states, token_log_probs
+from rlhf_assets.policy.sampling import Reply
+from rlhf_assets.policy.value import ValueHead
+from rlhf_assets.policy.weights import plain
+
+Score = Callable[[list[str], list[str], list[str]], np.ndarray]  # queries, responses, contexts -> (rows,)
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Replies with their prompts and the scores of their texts, row by row."""
+
+    prompts: list[list[int]]
+    replies: list[Reply]
+    texts: list[str]
+    scores: np.ndarray
+
+    @property
+    def tokens(self) -> list[list[int]]:
+        return [reply.tokens for reply in self.replies]
+
+    @property
+    def lengths(self) -> torch.Tensor:
+        """(rows,) response tokens, the stop token included."""
+        return torch.tensor([len(reply.tokens) for reply in self.replies])
+
+    @property
+    def stopped(self) -> torch.Tensor:
+        """(rows,) bool."""
+        return torch.tensor([reply.stopped for reply in self.replies])
+
+    @property
+    def mask(self) -> torch.Tensor:
+        """(rows, tokens) bool, True on response tokens."""
+        return reply_mask(self.lengths)
+
+    def batch(self, rows: Sequence[int], pad: int, device: str) -> Batch:
+        """Some rows, padded for a forward pass."""
+        return pad_right([self.prompts[i] for i in rows], [self.tokens[i] for i in rows], pad, device)
+
+    def micro_batches(self, rows: Sequence[int], size: int) -> Iterator[list[int]]:
+        """Those rows in groups of like length."""
+        return length_groups(rows, [len(p) + len(t) for p, t in zip(self.prompts, self.tokens, strict=True)], size)
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What policy, value head and reference say of a rollout's tokens; (rows, tokens), 0 on padding, on the CPU."""
+
+    log_probs: torch.Tensor
+    reference_log_probs: torch.Tensor
+    values: torch.Tensor
+    states: torch.Tensor  # (response tokens, d) on the device, in the order of `tensor[mask]`
+
+
+@torch.no_grad()
+def assess(
+    rollout: Rollout,
+    policy: Any,
+    reference: Any,
+    head: ValueHead,
+    temperature: float,
+    micro_batch_size: int,
+    compute: Compute,
+) -> Assessment:
+    """Old log-probabilities and values in one pass of the learner's own model, then those of the reference.
+
+    `reference` None means the policy without its adapter. Raises RlhfError when the policy gives NaN.
+    """
+    mask = rollout.mask
+    log_probs, reference_log_probs, values = (torch.zeros(mask.shape) for _ in range(3))
+    states = torch.zeros((*mask.shape, head.in_features))
+    model = plain(policy)
+    for rows in rollout.micro_batches(range(len(rollout.replies)), micro_batch_size):
+        batch = rollout.batch(rows, model.config.pad_token_id, compute.device)
+        hidden = reply_states(model, batch, compute)
+        put(log_probs, rows, mask, token_log_probs(model, hidden, batch.targets, temperature, compute))
+        put(values, rows, mask, head(hidden))
+        put(states, rows, mask, hidden.float())
+        other = model if reference is None else reference
+        with policy.disable_adapter() if reference is None else nullcontext():
+            hidden = reply_states(other, batch, compute)
+            put(reference_log_probs, rows, mask, token_log_probs(other, hidden, batch.targets, temperature, compute))
+    if not (log_probs.isfinite().all() and values.isfinite().all()):
+        raise RlhfError("the policy's log-probabilities are not finite; it diverged, lower the learning rate")
+    return Assessment(log_probs, reference_log_probs, values, states[mask].to(compute.device))
+
+
+def put(table: torch.Tensor, rows: Sequence[int], mask: torch.Tensor, tokens: torch.Tensor) -> None:
+    """Write a micro-batch's response tokens (tokens, ...) into their places in a (rows, tokens, ...) table."""
+    block = torch.zeros((len(rows), *table.shape[1:]))
+    block[mask[rows]] = tokens.cpu()
+    table[rows] = block
+
+
+def take(table: torch.Tensor, rows: Sequence[int], mask: torch.Tensor, device: str) -> torch.Tensor:
+    """The response tokens of some rows of a (rows, tokens) table, in the order of their batch: (tokens,)."""
+    return table[rows][mask[rows]].to(device)
+
+
+def texts_of(rows: Sequence[Mapping[Any, Any]], column: str, missing: str) -> list[str]:
+    """A column of prompt rows as strings; None and NaN become `missing`."""
+    return [value if isinstance(value := row.get(column), str) else missing for row in rows]

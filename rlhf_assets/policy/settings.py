@@ -1,0 +1,111 @@
+"""Every knob of the policy's training, evaluation and promotion; importable without torch."""
+
+from pydantic import Field
+
+from rlhf_assets.settings import Settings
+
+
+class SamplingSettings(Settings):
+    """How replies are drawn: always from the whole distribution (top_k 0, top_p 1)."""
+
+    max_new_tokens: int = Field(64, description="Tokens of a reply at most, its stop token included.", gt=0)
+    temperature: float = Field(1.0, description="Divides the logits; 0 is greedy, for generate alone.", ge=0)
+    max_prompt_tokens: int = Field(
+        512, description="Tokens of a prompt at most; the oldest turns go first, the query stays.", gt=0
+    )
+    batch_size: int = Field(64, description="Prompts that are answered side by side; bounds the cache's memory.", gt=0)
+
+
+class SftSettings(Settings):
+    """Supervised fine-tuning on well-rated answers."""
+
+    base_model: str = Field(
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        description="Folder or hub name of the model that SFT starts from.",
+    )
+    minimum_score: float = Field(0.75, description="Answers rated at least this well are learned from.", ge=0, le=1)
+    minimum_rows: int = Field(30, description="With fewer good answers SFT is refused.", gt=0)
+    maximum_rows: int = Field(320, description="The best-rated answers are kept; bounds the time on a CPU.", gt=0)
+    epochs: float = Field(1.0, description="Passes over the answers; more than two memorise them.", gt=0)
+    learning_rate: float = Field(
+        5e-5, description="Peak; cosine to zero. High, for a few steps; LoRA usually takes ten times as much.", gt=0
+    )
+    batch_size: int = Field(8, description="Answers to one optimizer step; 16 take 8 GB of memory.", gt=0)
+    warmup_share: float = Field(0.05, description="Share of the steps in which the rate rises from zero.", ge=0, lt=1)
+    max_length: int = Field(512, description="Tokens of prompt and answer together at most.", gt=8)
+    lora_rank: int | None = Field(
+        None, description="Rank of a LoRA adapter, merged when saved; null trains all weights.", gt=0
+    )
+    seed: int = Field(0, description="Orders the answers and initialises the adapter.", ge=0)
+
+
+class PpoSettings(SamplingSettings):
+    """Proximal policy optimisation against a reward read from text."""
+
+    updates: int = Field(8, description="Rounds of rollout and learning.", gt=0)
+    prompts_per_update: int = Field(64, description="Prompts answered in a round, one reply each.", gt=1)
+    epochs: int = Field(2, description="Passes over a round's replies.", gt=0)
+    minibatches: int = Field(2, description="Optimizer steps to a pass.", gt=0)
+    micro_batch_size: int = Field(16, description="Rows in one backward pass; memory only, never the result.", gt=0)
+    lora_rank: int | None = Field(
+        None,
+        description="Rank of a LoRA adapter, merged when saved; null trains all weights, faster on a CPU.",
+        gt=0,
+    )
+    learning_rate: float = Field(2e-5, description="At the start; falls linearly to 0. LoRA wants about 2e-4.", gt=0)
+    adam_epsilon: float = Field(1e-5, description="Adam's epsilon; 1e-8 takes wild steps early in PPO.", gt=0)
+    max_grad_norm: float = Field(1.0, description="Global gradient norm of policy and of value, each.", gt=0)
+    ratio_clip: float = Field(0.2, description="Clip range of the probability ratio.", gt=0)
+    value_clip: float = Field(0.2, description="Clip range of the value around its old estimate.", gt=0)
+    value_coefficient: float = Field(0.1, description="Weight of the value loss beside the policy's.", ge=0)
+    value_learning_rate: float = Field(1e-3, description="Of the value head, a single layer.", gt=0)
+    value_shapes_trunk: bool = Field(
+        False,
+        description="Let the value loss move the policy's trunk too; off, since few updates only disturb it.",
+    )
+    value_shrinkage: float = Field(
+        3.0,
+        description="Ridge of the value head's warm-up, in units of the hidden states' mean variance; on replies not "
+        "fitted 0.1 explained less than nothing, 1 to 10 a tenth.",
+        gt=0,
+    )
+    discount: float = Field(1.0, description="GAE's gamma; a reply's reward comes once, at its end.", gt=0, le=1)
+    gae_lambda: float = Field(0.95, description="GAE's lambda: 1 is unbiased, less trusts the value more.", ge=0, le=1)
+    whiten_advantages: bool = Field(True, description="Mean 0 and variance 1 over a round's response tokens.")
+    whiten_rewards: bool = Field(False, description="Variance 1 over a round's token rewards, their mean kept.")
+    kl_coefficient: float = Field(0.05, description="Price of a nat of KL to the SFT policy, in reward units.", ge=0)
+    kl_target: float | None = Field(
+        None, description="Nats a reply to steer the coefficient to (Ziegler 2019); null keeps it fixed.", gt=0
+    )
+    kl_horizon: int = Field(2_000, description="Replies in which an adaptive coefficient answers.", gt=0)
+    calibration_prompts: int = Field(
+        128, description="Reference replies that centre and scale the reward and warm the value head up.", gt=1
+    )
+    reward_clip: float = Field(5.0, description="Scaled scores are clipped to +- this many deviations.", gt=0)
+    running_scale: bool = Field(True, description="Divide by the running deviation of all scores seen, not the first.")
+    missing_stop_penalty: float = Field(1.0, description="Deviations taken from a reply that never stopped.", ge=0)
+    overlong_tokens: int = Field(
+        8, description="A reply within this many tokens of the limit pays, rising to the full penalty.", ge=0
+    )
+    overlong_penalty: float = Field(0.5, description="Deviations taken from a reply of full length.", ge=0)
+    update_kl_limit: float = Field(
+        0.2, description="Nats a token from a round's first policy at which its learning stops early.", gt=0
+    )
+    update_ratio_limit: float = Field(5.0, description="Mean ratio at which a round's learning stops early.", gt=1)
+    collapse_kl: float = Field(200.0, description="Nats a reply from the SFT policy that count as a collapse.", gt=0)
+    seed: int = Field(0, description="Draws prompts, replies, order and the value head.", ge=0)
+
+
+class EvaluationSettings(SamplingSettings):
+    """Comparison of policies on prompts that nothing was trained on."""
+
+    prompts: int = Field(160, description="Held-out prompts at most; each policy answers all of them.", gt=1)
+    micro_batch_size: int = Field(16, description="Rows in one forward pass for the KL.", gt=0)
+    seed: int = Field(0, description="Chooses the prompts, draws the replies, resamples the intervals.", ge=0)
+
+
+class GateSettings(Settings):
+    """What a policy must show before it is promoted."""
+
+    win_rate: float = Field(0.5, description="The judge's interval over the incumbent must lie above this.", ge=0, le=1)
+    kl_budget: float = Field(40.0, description="Nats a reply from the SFT policy at most.", gt=0)

@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rlhf_assets.errors import RlhfError
+from rlhf_assets.policy.evaluation import evaluate_policies, repetition
+from rlhf_assets.policy.plots import training_history, win_rates
+from rlhf_assets.policy.settings import EvaluationSettings
+from rlhf_assets.policy.weights import load_policy
+from rlhf_assets.statistics import win_rate
+from rlhf_assets_tests.policy.conftest import FP32, constant, share_of
+from rlhf_assets_tests.tiny_models import tiny_llama
+
+SETTINGS = EvaluationSettings(max_new_tokens=8, prompts=12, micro_batch_size=5)
+
+
+def length(queries: list[str], responses: list[str], contexts: list[str]) -> np.ndarray:
+    return np.array([len(response) for response in responses], float)
+
+
+def test_policies_are_compared_on_the_same_prompts(llama: Path, prompts: pd.DataFrame, tmp_path: Path):
+    other = tiny_llama(tmp_path / "other", seed=5)
+    scorers = {"judge": length, "gold": share_of("e")}
+    policies = {"base": other, "sft": llama, "ppo": other, "promoted": llama}
+    outcome = evaluate_policies(policies, prompts, scorers, "sft", SETTINGS, FP32)
+    figures, samples = outcome.figures, outcome.samples
+    assert set(figures["win_rates"]) == {
+        "sft_vs_base", "ppo_vs_base", "ppo_vs_sft", "ppo_vs_promoted", "promoted_vs_base", "promoted_vs_sft"
+    }  # fmt: skip
+    assert len(samples) == 48
+    assert samples.groupby("policy")["prompt_id"].apply(list).map(tuple).nunique() == 1
+    by = samples.set_index(["policy", "prompt_id"])
+    ours, theirs = by.loc["ppo", "judge"].to_numpy(), by.loc["sft", "judge"].to_numpy()
+    assert figures["win_rates"]["ppo_vs_sft"]["judge"] == win_rate(ours, theirs, SETTINGS.seed).as_dict()
+    assert figures["win_rates"]["ppo_vs_base"]["gold"] == {"value": 0.5, "low": 0.5, "high": 0.5}  # the same model
+    assert figures["policies"]["ppo"]["judge"]["value"] == pytest.approx(ours.mean())
+    assert figures["policies"]["sft"]["kl"] == 0
+    assert figures["policies"]["promoted"]["kl"] == pytest.approx(0, abs=1e-4)
+    assert figures["policies"]["sft"]["stop_rate"] == samples.query("policy == 'sft'")["stopped"].mean()
+    assert 1 <= figures["policies"]["sft"]["length"] <= 8
+
+
+def test_kl_is_the_exact_divergence_of_whole_replies(gpt2: Path, prompts: pd.DataFrame, tmp_path: Path):
+    """Policies whose next token never depends on anything: KL a token is that of two known distributions."""
+    never = {load_policy(gpt2, FP32)[1].eos_token_id: -50.0}
+    q = constant(gpt2, tmp_path / "flat", never).log_softmax(0)
+    p = constant(gpt2, tmp_path / "peaked", never | dict.fromkeys(range(50, 80), 3.0)).log_softmax(0)
+    exact = (p.exp() * (p - q)).sum().item()
+    many = EvaluationSettings(max_new_tokens=200, prompts=20)
+    policies = {"sft": tmp_path / "flat", "ppo": tmp_path / "peaked"}
+    figures = evaluate_policies(policies, prompts, {"judge": length}, "sft", many, FP32).figures
+    assert figures["policies"]["ppo"]["length"] == 200
+    assert figures["policies"]["ppo"]["kl"] == pytest.approx(200 * exact, rel=0.05)
+
+
+def test_evaluation_repeats_itself(llama: Path, prompts: pd.DataFrame):
+    runs = [
+        evaluate_policies({"base": llama, "sft": llama}, prompts, {"judge": length}, "sft", SETTINGS, FP32)
+        for prompts in (prompts, prompts.sample(frac=1, random_state=1))  # whatever the order of the rows
+    ]
+    pd.testing.assert_frame_equal(runs[0].samples, runs[1].samples)
+    assert runs[0].figures == runs[1].figures
+
+
+def test_repetition_worked_by_hand():
+    assert repetition("one two three four") == 0
+    assert repetition("Go on, go on, go on!") == pytest.approx(2 / 4)  # go on go · on go on · go on go · on go on
+    assert repetition("too short") == 0
+
+
+def test_no_prompts_and_broken_scorers_fail(llama: Path, prompts: pd.DataFrame):
+    with pytest.raises(RlhfError, match="no held-out prompts"):
+        evaluate_policies({"sft": llama}, prompts.head(0), {"judge": length}, "sft", SETTINGS, FP32)
+    with pytest.raises(RlhfError, match="NaN"):
+        evaluate_policies(
+            {"sft": llama}, prompts, {"judge": lambda q, r, c: length(q, r, c) * np.nan}, "sft", SETTINGS, FP32
+        )
+
+
+def test_plots_are_pictures():
+    row = {"score": 0.1, "kl": 1.0, "length": 20.0, "stop_rate": 0.5}
+    interval = {"value": 0.6, "low": 0.5, "high": 0.7}
+    for picture in (
+        training_history([row, row | {"kl": None}]),
+        win_rates(
+            {"ppo_vs_sft": {"judge": interval, "gold": interval}, "ppo_vs_base": {"judge": interval, "gold": interval}}
+        ),
+    ):
+        assert picture.startswith(b"\x89PNG")
+        assert len(picture) > 5_000

@@ -1,0 +1,409 @@
+"""What a PPO for RLHF must get right, line by line of the list; worked numbers stand beside each function."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.testing import assert_close
+
+from rlhf_assets.policy import ppo
+from rlhf_assets.policy.advantages import gae, whiten
+from rlhf_assets.policy.answers import decode
+from rlhf_assets.policy.batching import pad_left, pad_right, positions
+from rlhf_assets.policy.history import check_reference, check_unmoved
+from rlhf_assets.policy.ppo import PpoTrainer
+from rlhf_assets.policy.rewards import token_rewards
+from rlhf_assets.policy.rollouts import Assessment, Rollout
+from rlhf_assets.policy.sampling import Reply, sample
+from rlhf_assets.policy.settings import PpoSettings
+from rlhf_assets.policy.value import ValueHead, explained_variance
+from rlhf_assets.policy.weights import load_policy, sampling_copy
+from rlhf_assets_tests.policy.conftest import FP32, QUICK, share_of
+
+
+def trainer(folder: Path, prompts: pd.DataFrame, **changed: object) -> PpoTrainer:
+    settings = QUICK.model_copy(update=changed)
+    return PpoTrainer(str(folder), prompts.to_dict("records"), share_of("e"), settings, FP32)
+
+
+def assessed(one: PpoTrainer, update: int = 1) -> tuple[Rollout, Assessment, torch.Tensor, torch.Tensor]:
+    """A calibrated trainer's rollout with advantages and returns."""
+    rollout = one.collect(update, one.settings.prompts_per_update)
+    assessment = one.assess(rollout)
+    advantages, returns = gae(one.rewards(rollout, assessment), assessment.values, rollout.mask, 1.0, 0.95)
+    return rollout, assessment, advantages, returns
+
+
+# Sequences
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_line_1_pad_is_a_token_of_its_own(family: str, request: pytest.FixtureRequest):
+    model, tokenizer = load_policy(request.getfixturevalue(family), FP32)
+    assert tokenizer.pad_token_id not in (None, tokenizer.eos_token_id)
+    assert model.config.pad_token_id == tokenizer.pad_token_id
+
+
+def test_line_1_prompts_are_padded_left_and_positions_count_from_their_own_start():
+    ids, mask = pad_left([[7, 8, 9], [7]], pad=0)
+    assert ids.tolist() == [[7, 8, 9], [0, 0, 7]]
+    assert positions(mask).tolist() == [[0, 1, 2], [0, 0, 0]]
+    assert positions(torch.cat([mask, torch.ones(2, 1, dtype=int)], 1))[:, -1].tolist() == [3, 1]
+
+
+def test_line_2_rollouts_differ(llama: Path, prompts: pd.DataFrame):
+    one = trainer(llama, prompts.head(1))
+    first, second = one.collect(1, 8), one.collect(2, 8)
+    assert len(set(first.texts)) == 8
+    assert not set(first.texts) & set(second.texts)
+    assert trainer(llama, prompts.head(1)).collect(1, 8).texts == first.texts  # yet the seed decides
+
+
+def test_line_3_all_log_probabilities_are_divided_by_the_temperature(llama: Path, prompts: pd.DataFrame):
+    """The sampler states the distribution that it drew from; learner and reference must find the same one."""
+    one = trainer(llama, prompts, temperature=0.25)
+    one.calibrate()
+    rollout, assessment, advantages, returns = assessed(one)
+    drawn = torch.tensor([value for reply in rollout.replies for value in reply.log_probs])
+    assert_close(assessment.log_probs[rollout.mask], drawn, atol=1e-4, rtol=1e-4)
+    assert_close(assessment.reference_log_probs, assessment.log_probs)
+    step = one.gradients(rollout, list(range(8)), assessment, advantages, returns)
+    assert step["ratio_mean"] == pytest.approx(1, abs=1e-4)
+    untempered = trainer(llama, prompts, temperature=1.0).assess(rollout)
+    assert (untempered.log_probs - assessment.log_probs).abs().max() > 0.01
+
+
+def test_line_4_a_reply_is_cut_at_its_first_stop_token(llama: Path):
+    model, tokenizer = load_policy(llama, FP32)
+    prompts = [[5, 6, 7], [8, 9], [10]] * 8
+    free = sample(model, prompts, range(24), [], 12, 1.0, 64)
+    stop = free[0].tokens[3]
+    cut = sample(model, prompts, range(24), [stop], 12, 1.0, 64)
+    for whole, reply in zip(free, cut, strict=True):
+        expected = whole.tokens[: whole.tokens.index(stop) + 1] if stop in whole.tokens else whole.tokens
+        assert reply.tokens == expected
+        assert reply.stopped == (stop in whole.tokens)
+    assert 0 < sum(reply.stopped for reply in cut) < 24
+    assert decode(tokenizer, Reply([*tokenizer.encode("Yes."), tokenizer.eos_token_id], [], True)) == "Yes."
+
+
+def test_line_4_nothing_beyond_a_reply_enters_learning(llama: Path, prompts: pd.DataFrame):
+    """Garbage in every padded place of what the learner is given changes neither whitening nor gradients."""
+    one = trainer(llama, prompts)
+    one.calibrate()
+    rollout, _, _, _ = assessed(one)
+    replies = [Reply(reply.tokens[: i + 1], reply.log_probs[: i + 1], True) for i, reply in enumerate(rollout.replies)]
+    rollout = Rollout(rollout.prompts, replies, rollout.texts, rollout.scores)
+
+    def learn(garbage: float) -> tuple[dict[str, float], torch.Tensor]:
+        assessment = one.assess(rollout)
+        for table in (assessment.log_probs, assessment.reference_log_probs, assessment.values):
+            table[~rollout.mask] = garbage
+        advantages, returns = gae(one.rewards(rollout, assessment), assessment.values, rollout.mask, 1.0, 0.95)
+        advantages = whiten(advantages, rollout.mask, keep_mean=False)
+        advantages[~rollout.mask] = returns[~rollout.mask] = garbage
+        figures = one.gradients(rollout, list(range(8)), assessment, advantages, returns)
+        return figures, torch.cat([weight.grad.flatten().clone() for weight in one.weights])
+
+    clean, clean_gradient = learn(0.0)
+    spoilt, spoilt_gradient = learn(1e9)
+    assert spoilt == clean
+    assert_close(spoilt_gradient, clean_gradient)
+
+
+def test_line_5_reward_is_read_from_text_with_prompt_and_response(llama: Path, prompts: pd.DataFrame):
+    seen = []
+
+    def score(queries: list[str], responses: list[str], contexts: list[str]) -> np.ndarray:
+        seen.extend(zip(queries, responses, contexts, strict=True))
+        return np.arange(len(queries), dtype=float)
+
+    one = trainer(llama, prompts)
+    one.score = score
+    rollout = one.collect(1, 20)
+    asked = {(query, context) for query, _, context in seen}
+    assert asked == set(zip(prompts["query"], prompts["context"], strict=True))
+    assert [response for _, response, _ in seen] == rollout.texts
+    assert "<|im_end|>" not in "".join(rollout.texts)
+
+
+def test_line_6_the_batch_shrinks_and_ends_with_its_last_row(llama: Path, monkeypatch: pytest.MonkeyPatch):
+    model, _ = load_policy(llama, FP32)
+    sizes, forward = [], type(model).forward
+
+    def counted(self: torch.nn.Module, input_ids: torch.Tensor, **rest: object) -> object:
+        sizes.append(tuple(input_ids.shape))
+        return forward(self, input_ids=input_ids, **rest)
+
+    prompts = [[5, 6, 7], [8, 9], [10]] * 10
+    stops = range(200)  # half of the vocabulary
+    monkeypatch.setattr(type(model), "forward", counted)
+    replies = sample(model, prompts, range(30), stops, 100, 1.0, 64)
+    assert all(reply.stopped for reply in replies)
+    assert len(sizes) == max(len(reply.tokens) for reply in replies) < 20
+    assert sizes[0] == (30, 3)
+    assert sizes[-1][0] <= 3  # rows that still wait, not all thirty
+
+
+def test_line_6_padding_is_trimmed_to_the_longest_row_left():
+    batch = pad_right([[1, 2], [3]], [[4], [5, 6, 7]], pad=0, device="cpu")
+    assert batch.input_ids.tolist() == [[1, 2, 4, 0], [3, 5, 6, 7]]
+    assert batch.predicts.tolist() == [[False, True, False, False], [True, True, True, False]]
+    assert batch.targets.tolist() == [4, 5, 6, 7]
+    assert pad_right([[1, 2]], [[4]], pad=0, device="cpu").input_ids.shape == (1, 3)
+
+
+def test_line_6_micro_batches_hold_rows_of_like_length(llama: Path, prompts: pd.DataFrame):
+    rollout = trainer(llama, prompts).collect(1, 8)
+    lengths = [len(p) + len(t) for p, t in zip(rollout.prompts, rollout.tokens, strict=True)]
+    groups = [[lengths[i] for i in rows] for rows in rollout.micro_batches(range(8), 4)]
+    assert [len(group) for group in groups] == [4, 4]
+    assert max(groups[0]) <= min(groups[1])
+
+
+# Rewards
+
+
+def test_line_7_the_outcome_lands_once_on_the_last_response_token():
+    mask = torch.tensor([[True, False, False], [True, True, False], [True, True, True]])
+    rewards = token_rewards(torch.tensor([1.0, 2.0, 3.0]), torch.zeros(3, 3), mask, 0.05)
+    assert rewards.tolist() == [[1, 0, 0], [0, 2, 0], [0, 0, 3]]
+    full = torch.ones(2, 3, dtype=torch.bool)  # no padding exists
+    assert token_rewards(torch.tensor([1.0, 2.0]), torch.zeros(2, 3), full, 0.05).tolist() == [[0, 0, 1], [0, 0, 2]]
+
+
+def test_line_8_a_reply_that_never_stopped_pays_and_the_prompts_stop_tokens_do_not_count(
+    llama: Path, prompts: pd.DataFrame
+):
+    one = trainer(llama, prompts, missing_stop_penalty=2.0, overlong_tokens=4, overlong_penalty=1.0, max_new_tokens=8)
+    one.calibrate()
+    eos = one.tokenizer.eos_token_id
+    ended, cut = Reply([40, eos], [-1.0, -1.0], True), Reply([40] * 8, [-1.0] * 8, False)
+    rollout = Rollout([[5, eos, 6]] * 2, [ended, cut], ["a", "b"], np.full(2, one.scale.mean))
+    assessment = one.assess(rollout)
+    rewards = one.rewards(rollout, assessment)
+    assert_close(rewards.sum(1), torch.tensor([0.0, -3.0]), atol=1e-4, rtol=0)
+    assert rewards[0, 1] == pytest.approx(0, abs=1e-5)
+    assert rewards[1, 7] == pytest.approx(-3, abs=1e-5)
+
+
+def test_line_9_gain_and_bias_of_the_reference_samples_stand_in_the_figures(
+    llama: Path, prompts: pd.DataFrame, tmp_path: Path
+):
+    scores = []
+
+    def score(queries: list[str], responses: list[str], contexts: list[str]) -> np.ndarray:
+        scores.append(0.7 + 0.01 * share_of("e")(queries, responses, contexts))
+        return scores[-1]
+
+    figures = ppo.train_ppo(llama, prompts, score, QUICK, FP32, tmp_path)
+    scaled = figures["reward_gain"] * scores[0] + figures["reward_bias"]
+    assert scaled.mean() == pytest.approx(0, abs=1e-9)
+    assert scaled.std() == pytest.approx(1)
+    assert figures["reference_score"] == pytest.approx(scores[0].mean())
+
+
+def test_line_10_the_adaptive_coefficient_moves_towards_its_target(llama: Path, prompts: pd.DataFrame, tmp_path: Path):
+    adaptive = QUICK.model_copy(update={"kl_target": 5.0, "kl_horizon": 80, "updates": 3})
+    history = ppo.train_ppo(llama, prompts, share_of("e"), adaptive, FP32, tmp_path)["history"]
+    assert [row["kl_coefficient"] for row in history[:2]] == pytest.approx([0.05, 0.05 * 0.98])
+    fixed = ppo.train_ppo(llama, prompts, share_of("e"), QUICK, FP32, tmp_path)["history"]
+    assert {row["kl_coefficient"] for row in fixed} == {0.05}
+
+
+def test_line_10_each_token_pays_for_its_own_kl(llama: Path, prompts: pd.DataFrame):
+    one = trainer(llama, prompts, kl_coefficient=0.5)
+    one.calibrate()
+    rollout = one.collect(1, 8)
+    assessment = one.assess(rollout)
+    free = one.rewards(rollout, assessment)
+    assessment.reference_log_probs[:, 0] -= 0.2
+    assessment.reference_log_probs[:, 1] -= 100  # clamped
+    paid = one.rewards(rollout, assessment) - free
+    assert_close(paid[:, 0], torch.full((8,), -0.1), atol=1e-4, rtol=0)
+    assert_close(paid[:, 1][rollout.mask[:, 1]], torch.full((int(rollout.mask[:, 1].sum()),), -5.0), atol=1e-4, rtol=0)
+
+
+# Learning
+
+
+def test_line_13_value_head_starts_as_written_and_is_warmed_up_before_the_policy_moves(
+    llama: Path, prompts: pd.DataFrame
+):
+    head = ValueHead(10_000, torch.Generator().manual_seed(0))
+    assert head.weight.std().item() == pytest.approx(10_001**-0.5, rel=0.05)
+    assert head.bias.item() == 0
+
+    one = trainer(llama, prompts, calibration_prompts=64)
+    before, start = copy.deepcopy(one.policy.state_dict()), copy.deepcopy(one.head)
+    one.calibrate()
+    for name, weight in one.policy.state_dict().items():
+        assert_close(weight, before[name], atol=0, rtol=0)
+    rollout, assessment, _, _ = assessed(one, update=5)
+    _, to_go = gae(one.rewards(rollout, assessment), torch.zeros(rollout.mask.shape), rollout.mask, 1.0, 1.0)
+    cold = start(assessment.states).detach()
+    warm, returns = assessment.values[rollout.mask], to_go[rollout.mask]
+    assert (warm - returns).square().mean() < 0.8 * (cold - returns).square().mean()
+
+
+def test_line_14_gae_equals_a_plain_loop():
+    draws = torch.Generator().manual_seed(0)
+    rewards, values = torch.randn(4, 6, generator=draws), torch.randn(4, 6, generator=draws)
+    lengths = [6, 1, 3, 5]
+    mask = torch.arange(6) < torch.tensor(lengths)[:, None]
+    advantages, returns = gae(rewards, values, mask, 0.9, 0.95)
+    for row, length in enumerate(lengths):
+        for t in range(length):
+            expected = 0.0
+            for s in range(t, length):  # A_t = sum over s of (gamma lambda)^(s-t) * surprise_s
+                following = values[row, s + 1].item() if s + 1 < length else 0.0
+                surprise = rewards[row, s].item() + 0.9 * following - values[row, s].item()
+                expected += (0.9 * 0.95) ** (s - t) * surprise
+            assert advantages[row, t].item() == pytest.approx(expected, abs=1e-5)
+            assert returns[row, t].item() == pytest.approx(expected + values[row, t].item(), abs=1e-5)
+        assert advantages[row, length:].abs().sum() == 0
+
+
+def test_line_15_the_constants():
+    settings = PpoSettings()
+    assert (settings.ratio_clip, settings.value_clip, settings.value_coefficient) == (0.2, 0.2, 0.1)
+    assert (settings.max_grad_norm, settings.adam_epsilon) == (1.0, 1e-5)
+    assert (settings.discount, settings.gae_lambda, settings.kl_coefficient) == (1.0, 0.95, 0.05)
+
+
+def test_line_15_gradient_norms_are_clipped_apart_and_the_rate_decays(
+    llama: Path, prompts: pd.DataFrame, tmp_path: Path
+):
+    one = trainer(llama, prompts, max_grad_norm=1e-3)
+    one.calibrate()
+    rollout, assessment, advantages, returns = assessed(one)
+    figures = one.gradients(rollout, list(range(8)), assessment, advantages * 100, returns * 100)
+    assert figures["policy_grad_norm"] > 1e-2
+    assert figures["value_grad_norm"] > 1e-2
+    for parameters in (one.weights, list(one.head.parameters())):
+        norm = torch.cat([p.grad.flatten() for p in parameters]).norm().item()
+        assert norm == pytest.approx(1e-3, rel=1e-2)
+    assert {group["eps"] for group in one.optimizer.param_groups} == {1e-5}
+    history = ppo.train_ppo(llama, prompts, share_of("e"), QUICK.model_copy(update={"updates": 4}), FP32, tmp_path)[
+        "history"
+    ]
+    assert [row["learning_rate"] for row in history] == pytest.approx([1e-3, 7.5e-4, 5e-4, 2.5e-4])
+
+
+def test_line_16_dropout_is_off(gpt2: Path, prompts: pd.DataFrame):
+    """This gpt2 is configured with dropout 0.1 in three places."""
+    one = trainer(gpt2, prompts)
+    one.calibrate()
+    assert one.policy.config.attn_pdrop == 0.1
+    for model in (one.policy, one.reference, one.sampler):
+        assert not any(module.training for module in model.modules())
+    rollout = one.collect(1, 8)
+    assert_close(one.assess(rollout).log_probs, one.assess(rollout).log_probs, atol=0, rtol=0)
+
+
+def test_line_16_each_epoch_has_a_fresh_permutation(
+    llama: Path, prompts: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+):
+    one = trainer(llama, prompts, epochs=3, minibatches=2)
+    one.calibrate()
+    seen, gradients = [], one.gradients
+    monkeypatch.setattr(
+        one, "gradients", lambda rollout, rows, *rest: seen.append(rows) or gradients(rollout, rows, *rest)
+    )
+    figures = one.learn(*assessed(one), first=True)
+    assert figures["steps"] == 6
+    epochs = [seen[i] + seen[i + 1] for i in (0, 2, 4)]
+    assert all(sorted(epoch) == list(range(8)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_line_16_an_update_stops_early_when_the_policy_has_moved_too_far(llama: Path, prompts: pd.DataFrame):
+    one = trainer(llama, prompts, epochs=50, learning_rate=0.05)
+    one.calibrate()
+    figures = one.learn(*assessed(one), first=True)
+    assert 1 <= figures["steps"] < 20
+
+
+@pytest.mark.parametrize("lora_rank", [None, 4])
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_line_17_at_step_0_ratio_is_1_kl_0_clip_fraction_0(
+    family: str, lora_rank: int | None, request: pytest.FixtureRequest, prompts: pd.DataFrame
+):
+    one = trainer(request.getfixturevalue(family), prompts, lora_rank=lora_rank)
+    one.calibrate()
+    rollout, assessment, advantages, returns = assessed(one)
+    assert_close(assessment.reference_log_probs, assessment.log_probs, atol=1e-6, rtol=0)
+    step = one.gradients(rollout, list(range(8)), assessment, advantages, returns)
+    assert step["ratio_mean"] == pytest.approx(1, abs=1e-5)
+    assert step["ratio_variance"] == pytest.approx(0, abs=1e-5)
+    assert step["approximate_kl"] == pytest.approx(0, abs=1e-6)
+    assert step["clip_fraction"] == step["value_clip_fraction"] == 0
+
+
+def test_line_17_is_asserted_in_the_trainer(llama: Path, prompts: pd.DataFrame):
+    one = trainer(llama, prompts)
+    one.calibrate()
+    rollout, assessment, advantages, returns = assessed(one)
+    check_reference(rollout, assessment, FP32)
+    unmoved = one.gradients(rollout, list(range(8)), assessment, advantages, returns)
+    check_unmoved(unmoved, FP32)
+    assessment.log_probs[:, 0] += 5
+    with pytest.raises(RuntimeError, match="reference"):
+        check_reference(rollout, assessment, FP32)
+    assessment.reference_log_probs[:, 0] += 5
+    with pytest.raises(RuntimeError, match="sampler"):
+        check_reference(rollout, assessment, FP32)
+    with pytest.raises(RuntimeError, match="ratio"):
+        one.learn(rollout, assessment, advantages, returns, first=True)
+    with pytest.raises(RuntimeError, match="clipped"):
+        check_unmoved(unmoved | {"clip_fraction": 0.5}, FP32)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_line_17_a_rollout_does_not_depend_on_its_batch(family: str, request: pytest.FixtureRequest):
+    model, tokenizer = load_policy(request.getfixturevalue(family), FP32)
+    sampler = sampling_copy(model, FP32)
+    prompts = [list(range(5, 5 + length)) for length in (3, 17, 9, 30, 1, 12)]
+    stops = [tokenizer.eos_token_id, *range(20, 60)]  # some rows leave early and the cache is compacted
+    together = sample(sampler, prompts, range(6), stops, 24, 1.0, 64)
+    halves = sample(sampler, prompts, range(6), stops, 24, 1.0, 3)
+    alone = [sample(sampler, [p], [i], stops, 24, 1.0, 64)[0] for i, p in enumerate(prompts)]
+    assert [r.tokens for r in alone] == [r.tokens for r in together] == [r.tokens for r in halves]
+    assert len({len(r.tokens) for r in alone}) > 2
+
+
+def test_line_18_everything_is_logged_each_update(
+    llama: Path, prompts: pd.DataFrame, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level("INFO", logger="rlhf_assets"):
+        history = ppo.train_ppo(llama, prompts, share_of("e"), QUICK, FP32, tmp_path)["history"]
+    wanted = {
+        "score", "kl", "entropy", "length", "stop_rate", "ratio_mean", "ratio_variance", "clip_fraction",
+        "value_clip_fraction", "explained_variance", "episodes_per_second", "policy_grad_norm", "value_grad_norm",
+    }  # fmt: skip
+    assert len(history) == 2
+    for row in history:
+        assert wanted <= row.keys()
+        assert np.isfinite(list(row.values())).all()
+    line = caplog.messages[-1]
+    assert line.startswith("ppo 2/2 · score ")
+    for word in ("kl", "entropy", "length", "stopped", "ratio", "clipped", "explained variance", "episodes/s"):
+        assert word in line
+
+
+def test_line_18_figures_are_those_of_the_rollout(llama: Path, prompts: pd.DataFrame):
+    one = trainer(llama, prompts)
+    one.calibrate()
+    rollout, assessment, _, returns = assessed(one)
+    rewards = one.rewards(rollout, assessment)
+    figures = ppo.round_figures(rollout, assessment, rewards, returns)
+    lengths = [len(reply.tokens) for reply in rollout.replies]
+    assert figures["length"] == pytest.approx(np.mean(lengths))
+    assert figures["score"] == pytest.approx(rollout.scores.mean())
+    drawn = np.concatenate([reply.log_probs for reply in rollout.replies])
+    assert figures["entropy"] == pytest.approx(-drawn.mean(), abs=1e-4)
+    assert figures["kl"] == pytest.approx(0, abs=1e-4)
+    assert figures["explained_variance"] == explained_variance(assessment.values[rollout.mask], returns[rollout.mask])
