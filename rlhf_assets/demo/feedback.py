@@ -17,8 +17,8 @@ from rlhf_assets.feedback.steps import split_steps
 FEEDBACK = Path(__file__).parent / "data" / "feedback.jsonl.gz"
 WEEKS = 12
 HOURS = WEEKS * 7 * 24
-SERVINGS = (2, 3, 4)  # one answer text may have been served to several people, each in a chat of their own
-SERVING_WEIGHTS = (0.45, 0.35, 0.20)
+SERVINGS = (3, 4, 5, 6)  # one answer text may have been served to several people, each in a chat of their own
+SERVING_WEIGHTS = (0.25, 0.25, 0.25, 0.25)
 CHANGES_MIND = 0.06
 SYSTEM_PROMPT = "You advise people on work and money in the climate economy. Answer in a few short numbered steps."
 # The dirt that the schema lets through, in rows.
