@@ -1,0 +1,140 @@
+"""Launching from a shell or a script: in this process, or as a true backfill that the daemon works off."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+from rlhf_assets.defs.partitions import ONE_RUN
+from rlhf_assets.errors import RlhfError
+from rlhf_assets.feedback.weeks import weeks_between
+
+log = logging.getLogger(__name__)
+
+LOCATION = "rlhf_assets"
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the project's own logging shows progress
+
+LAUNCH = """
+mutation Launch($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on Error { message }
+  }
+}
+"""
+
+
+@cache
+def asset_job() -> dg.JobDefinition:
+    """The job that can materialize any choice of assets."""
+    from rlhf_assets.definitions import defs
+
+    return defs().resolve_implicit_global_asset_job_def()
+
+
+def materialize_weeks(
+    instance: dg.DagsterInstance,
+    keys: Sequence[str],
+    first: str,
+    last: str,
+    run_config: Mapping[str, Any] | None = None,
+) -> bool:
+    """Materialize these assets for the weeks `first` to `last` in this process and say whether all succeeded.
+
+    Feedback of several weeks is one run; with a model or a dataset among the assets each week is a run, oldest first,
+    and the first failure ends it. Failures are logged, a line a step.
+    """
+    job, selection = asset_job(), chosen(keys)
+    how: dict[str, Any] = {
+        "instance": instance,
+        "asset_selection": selection,
+        "run_config": {**QUIET, **(run_config or {})},
+        "raise_on_error": False,
+    }
+    if first != last and all(job.asset_layer.get(key).backfill_policy == ONE_RUN for key in selection):
+        tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+        return succeeded(job.execute_in_process(tags=tags, **how))
+    return all(succeeded(job.execute_in_process(partition_key=week, **how)) for week in weeks_between(first, last))
+
+
+def chosen(keys: Sequence[str]) -> list[dg.AssetKey]:
+    """These assets and those that are made in one step with them; RlhfError for an unknown one."""
+    graph = asset_job().asset_layer.asset_graph
+    known = {key.to_user_string(): key for key in graph.materializable_asset_keys}
+    if unknown := [key for key in keys if key not in known]:
+        raise RlhfError(f"there is no asset {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    return sorted({made for key in keys for made in graph.get(known[key]).execution_set_asset_keys})
+
+
+def succeeded(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether the run did; logs what did not."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            said = failure.user_failure_data.description if failure.user_failure_data else None
+            log.error("%s failed: %s", event.step_key, said or failure.error_display_string)
+    return result.success
+
+
+def daemon_alive(instance: dg.DagsterInstance) -> bool:
+    """Whether a daemon on this instance works off backfills."""
+    from dagster._daemon import BackfillDaemon
+    from dagster._daemon.controller import get_daemon_statuses
+
+    kind = BackfillDaemon.daemon_type()
+    return bool(get_daemon_statuses(instance, [kind], ignore_errors=True)[kind].healthy)
+
+
+def request_backfill(instance: dg.DagsterInstance, keys: Sequence[str], first: str, last: str) -> str:
+    """Ask for a backfill, which the daemon launches with as few runs as the assets allow; returns its id."""
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import ModuleTarget
+    from dagster_graphql.cli import execute_query
+
+    target = ModuleTarget("rlhf_assets.definitions", attribute=None, working_directory=None, location_name=LOCATION)
+    params = {
+        "assetSelection": [{"path": list(key.path)} for key in chosen(keys)],
+        "partitionNames": weeks_between(first, last),
+        "title": f"rlhf backfill {first} to {last}",
+    }
+    with WorkspaceProcessContext(instance, target) as workspace:
+        answer = execute_query(workspace, LAUNCH, {"params": params})
+    if errors := answer.get("errors"):
+        raise RlhfError(f"Dagster refused the backfill: {errors[0]['message']}")
+    launched = answer["data"]["launchPartitionBackfill"]
+    if "backfillId" not in launched:
+        raise RlhfError(f"Dagster refused the backfill: {launched.get('message') or launched['__typename']}")
+    return launched["backfillId"]
+
+
+@dataclass(frozen=True)
+class BackfillStatus:
+    """How far a backfill is; `runs` by status, as "SUCCESS": 1."""
+
+    status: str
+    done: bool
+    succeeded: bool
+    runs: dict[str, int]
+
+
+def backfill_status(instance: dg.DagsterInstance, backfill_id: str) -> BackfillStatus:
+    """How far that backfill is; RlhfError when there is none of that id."""
+    from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES
+
+    backfill = instance.get_backfill(backfill_id)
+    if backfill is None:
+        raise RlhfError(f"there is no backfill {backfill_id} in this Dagster")
+    runs: dict[str, int] = {}
+    for run in instance.get_runs(dg.RunsFilter.for_backfill(backfill_id)):
+        runs[run.status.value] = runs.get(run.status.value, 0) + 1
+    return BackfillStatus(
+        status=backfill.status.value,
+        done=backfill.status in BULK_ACTION_TERMINAL_STATUSES,
+        succeeded=backfill.status.value == "COMPLETED_SUCCESS",
+        runs=runs,
+    )

@@ -1,0 +1,144 @@
+"""Each week's votes that can be learned from, and those that cannot, with the reason."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
+from rlhf_assets.defs.partitions import ONE_RUN, WEEKS, weeks_of
+from rlhf_assets.defs.raw_feedback.raw_feedback import ROWS
+from rlhf_assets.defs.reporting import OWNERS, mendable, report
+from rlhf_assets.defs.resources import Artifacts
+from rlhf_assets.feedback.settings import AuditSettings, CleaningSettings
+from rlhf_assets.feedback.weeks import earlier, first_week, weeks_between
+from rlhf_assets.settings import project_settings
+from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CODE_VERSION = "1"
+RAW = ("raw_message_feedback", "raw_step_feedback")
+LOOKBACK_WEEKS = 4  # as in feedback/clean.py, which a test holds it to; importing that would load pandas here
+
+SEES_LOOKBACK = dg.TimeWindowPartitionMapping(start_offset=-LOOKBACK_WEEKS, allow_nonexistent_upstream_partitions=True)
+
+
+@launchpad_form
+class CleaningConfig(dg.Config, CleaningSettings):
+    """What a vote must be to reach training."""
+
+
+def raw_rows(store: ArtifactStore, weeks: list[str]) -> tuple["pd.DataFrame", list[Artifact]]:
+    """Raw votes of both kinds of these weeks; RlhfError with the command when one was never extracted."""
+    import pandas as pd
+
+    from rlhf_assets.feedback.read import RAW_SCHEMA
+
+    extracted = [artifact for asset in RAW for artifact in store.require_weeks(asset, weeks)]
+    nothing = RAW_SCHEMA.empty_table().to_pandas()
+    return pd.concat([nothing, *(artifact.frame(ROWS) for artifact in extracted)], ignore_index=True), extracted
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            name,
+            deps=[dg.AssetDep(raw, partition_mapping=SEES_LOOKBACK) for raw in RAW],
+            description=description,
+            kinds={"pandas", "parquet"},
+            owners=OWNERS,
+            group_name="clean_feedback",
+            code_version=CODE_VERSION,
+        )
+        for name, description in (
+            ("clean_feedback", "The week's votes that can be learned from, with their score in [0, 1]."),
+            ("quarantined_feedback", "The week's votes that break a rule, each with the reason; none is dropped."),
+        )
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "adds_up", asset="clean_feedback", blocking=True, description="Clean and quarantined rows are all raw rows."
+        ),
+        dg.AssetCheckSpec(
+            "schema",
+            asset="clean_feedback",
+            blocking=True,
+            description="Every clean vote has a text and a score in [0, 1].",
+        ),
+        dg.AssetCheckSpec("empty_week", asset="clean_feedback", description="Somebody rated something in the week."),
+        dg.AssetCheckSpec(
+            "quarantine_share",
+            asset="quarantined_feedback",
+            description="Few enough votes are refused; if not, see why.",
+        ),
+    ],
+    partitions_def=WEEKS,
+    backfill_policy=ONE_RUN,
+)
+def clean_and_quarantined_feedback(
+    context: dg.AssetExecutionContext, config: CleaningConfig, artifacts: Artifacts
+) -> Iterator[dg.MaterializeResult]:
+    """Row rules see their week and a fixed look-back, so how many weeks one run covers changes nothing."""
+    from rlhf_assets.feedback.clean import clean_week
+
+    store, settings = artifacts.store, settings_of(config, CleaningSettings)
+    clean: dict[str, Artifact] = {}
+    quarantined: dict[str, Artifact] = {}
+    sums_wrong, broken, empty, suspicious = [], [], [], []
+    for week in weeks_of(context):
+        before = max(first_week(), earlier(week, LOOKBACK_WEEKS))
+        with mendable():
+            rows, parents = raw_rows(store, [week])
+            lookback, seen = raw_rows(store, weeks_between(before, week)[:-1])
+        result = clean_week(rows, lookback, settings)
+        if len(result.clean) + len(result.quarantined) != len(rows):
+            sums_wrong.append(week)
+        if result.clean["response"].isna().any() or not result.clean["score"].between(0, 1).all():
+            broken.append(week)
+        if rows.empty:
+            empty.append(week)
+        elif len(result.quarantined) > project_settings(AuditSettings).quarantine_share * len(rows):
+            suspicious.append(week)
+        status = "rejected" if week in (*sums_wrong, *broken) else status_of(settings)
+        reasons: dict[str, int] = Counter(result.quarantined["reason"])
+        kept: dict[str, int] = {}
+        for made, asset, frame, counts in (
+            (clean, "clean_feedback", result.clean, kept),
+            (quarantined, "quarantined_feedback", result.quarantined, reasons),
+        ):
+            with store.draft(asset, week, context.run.run_id) as draft:
+                frame.to_parquet(draft.folder / ROWS)
+                made[week] = draft.commit(
+                    status,
+                    parents=[*parents, *seen],
+                    settings=settings,
+                    code_version=CODE_VERSION,
+                    counts={"rows": len(frame), **counts},
+                )
+    yield report(
+        context,
+        clean,
+        "clean_feedback",
+        check_results=[
+            week_check("clean_feedback", "adds_up", sums_wrong),
+            week_check("clean_feedback", "schema", broken),
+            week_check("clean_feedback", "empty_week", empty, dg.AssetCheckSeverity.WARN),
+        ],
+    )
+    yield report(
+        context,
+        quarantined,
+        "quarantined_feedback",
+        check_results=[week_check("quarantined_feedback", "quarantine_share", suspicious, dg.AssetCheckSeverity.WARN)],
+    )
+
+
+def week_check(
+    asset: str, name: str, weeks: list[str], severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+) -> dg.AssetCheckResult:
+    """A check that failed in these weeks of the run."""
+    metadata = {"weeks": ", ".join(weeks)} if weeks else {}
+    return dg.AssetCheckResult(asset_key=asset, check_name=name, passed=not weeks, severity=severity, metadata=metadata)

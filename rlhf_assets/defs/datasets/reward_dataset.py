@@ -1,0 +1,84 @@
+"""What reward models learn from and are tested on, as of a week's end."""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from rlhf_assets.defs.datasets.known_feedback import clean_votes
+from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
+from rlhf_assets.defs.partitions import RUN_A_WEEK, UP_TO_NOW, WEEKS, week_of_run
+from rlhf_assets.defs.reporting import OWNERS, mendable, report
+from rlhf_assets.defs.resources import Artifacts
+from rlhf_assets.errors import RlhfError
+from rlhf_assets.feedback.settings import SplitSettings
+from rlhf_assets.storage.artifacts import Artifact
+
+if TYPE_CHECKING:
+    from rlhf_assets.feedback.split import Dataset
+
+CODE_VERSION = "1"
+
+
+@launchpad_form
+class SplitConfig(dg.Config, SplitSettings):
+    """Who trains and who tests; other values than the project's own make an experiment."""
+
+
+@dg.asset(
+    deps=[dg.AssetDep("clean_feedback", partition_mapping=UP_TO_NOW)],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "split_overlap",
+            asset="reward_dataset",
+            blocking=True,
+            description="No query cluster is on two sides and no judge's user trains the reward model.",
+        )
+    ],
+    partitions_def=WEEKS,
+    backfill_policy=RUN_A_WEEK,
+    kinds={"pandas", "parquet"},
+    owners=OWNERS,
+    group_name="datasets",
+    code_version=CODE_VERSION,
+)
+def reward_dataset(
+    context: dg.AssetExecutionContext, config: SplitConfig, artifacts: Artifacts
+) -> dg.MaterializeResult:
+    """Each person's current vote on each answer or step: train, validation, test, and the judge's share of each."""
+    from rlhf_assets.feedback.audit import leaks
+    from rlhf_assets.feedback.split import build_dataset
+
+    store, week, settings = artifacts.store, week_of_run(context), settings_of(config, SplitSettings)
+    with mendable():
+        clean, parents = clean_votes(store, week)
+    dataset = build_dataset(clean, settings)
+    leaking = leaks(dataset, settings)
+    with store.draft("reward_dataset", week, context.run.run_id) as draft:
+        frames = {**dataset.sides(), "conflicts": dataset.conflicts}
+        for name, frame in frames.items():
+            frame.to_parquet(draft.folder / f"{name}.parquet")
+        made = draft.commit(
+            "rejected" if leaking else status_of(settings),
+            parents=parents,
+            settings=settings,
+            code_version=CODE_VERSION,
+            counts={**{name: len(frame) for name, frame in frames.items()}, "superseded": dataset.superseded},
+            reasons=leaking,
+        )
+    check = dg.AssetCheckResult(
+        check_name="split_overlap", passed=not leaking, metadata={"leaks": "; ".join(leaking)} if leaking else {}
+    )
+    return report(context, {week: made}, "reward_dataset", check_results=[check])
+
+
+def load_dataset(artifact: Artifact) -> "Dataset":
+    """The dataset of that artifact; RlhfError when a side leaks, since a check stops only its own run."""
+    from rlhf_assets.feedback.audit import leaks
+    from rlhf_assets.feedback.split import SIDES, Dataset
+
+    names = [*SIDES, *(f"judge_{side}" for side in SIDES), "conflicts"]
+    frames = {name: artifact.frame(f"{name}.parquet") for name in names}
+    dataset = Dataset(**frames, superseded=artifact.card.counts["superseded"])
+    if leaking := leaks(dataset, SplitSettings(**artifact.card.settings)):
+        raise RlhfError(f"{artifact.folder} leaks between its sides ({'; '.join(leaking)}); make reward_dataset anew")
+    return dataset

@@ -1,0 +1,151 @@
+"""How the week's policies compare on prompts that nothing was trained on."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from rlhf_assets.defs.datasets.policy_prompts import PROMPTS
+from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
+from rlhf_assets.defs.partitions import RUN_A_WEEK, WEEKS, week_of_run
+from rlhf_assets.defs.policy.ppo_policy import why_none
+from rlhf_assets.defs.reporting import GPU_TAGS, OWNERS, mendable, report, skip
+from rlhf_assets.defs.resources import Artifacts, ComputeResource, Gold
+from rlhf_assets.policy.settings import EvaluationSettings
+from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+CODE_VERSION = "1"
+SAMPLES = "samples.parquet"  # every prompt with every policy's answer; holds users' text
+SHOWN = 5  # prompts whose answers the UI shows, where prompts are public
+
+
+@launchpad_form
+class EvaluationConfig(dg.Config, EvaluationSettings):
+    """How policies are compared; other values than the project's own make an experiment."""
+
+
+def policy_of_run(store: ArtifactStore, week: str, run_id: str) -> Artifact | None:
+    """The run's own PPO policy when it is an experiment, else the week's candidate."""
+    own = store.of_run("ppo_policy", week, run_id)
+    return own if own and own.card.status == "experiment" else store.newest("ppo_policy", week, ("candidate",))
+
+
+def lineage(store: ArtifactStore, artifact: Artifact, asset: str) -> Artifact:
+    """The artifact of that asset that this one was made from."""
+    return store.open(next(parent.path for parent in artifact.card.parents if parent.asset == asset))
+
+
+@dg.asset(
+    deps=["sft_policy", "ppo_policy", "judge_model", "policy_prompts"],
+    output_required=False,
+    partitions_def=WEEKS,
+    backfill_policy=RUN_A_WEEK,
+    pool="gpu",
+    op_tags=GPU_TAGS,
+    kinds={"pytorch"},
+    owners=OWNERS,
+    group_name="evaluation",
+    code_version=CODE_VERSION,
+)
+def policy_evaluation(
+    context: dg.AssetExecutionContext,
+    config: EvaluationConfig,
+    artifacts: Artifacts,
+    compute: ComputeResource,
+    gold: Gold,
+) -> Iterator[dg.MaterializeResult]:
+    """Base, SFT, PPO and the policy promoted before, by the judge, and by gold where users are simulated."""
+    from rlhf_assets.policy.evaluation import evaluate_policies
+    from rlhf_assets.reward.scoring import RewardScorer
+    from rlhf_assets.storage.models import resolve_model
+
+    store, week, settings = artifacts.store, week_of_run(context), settings_of(config, EvaluationSettings)
+    ppo = policy_of_run(store, week, context.run.run_id)
+    judge = store.newest("judge_model", week)
+    if ppo is None or judge is None:
+        skip(context, week, why_none(store, "judge_model" if ppo else "ppo_policy", week))
+        return
+    with mendable():
+        sft, asked = (lineage(store, ppo, asset) for asset in ("sft_policy", "policy_prompts"))
+        prompts = asked.frame(PROMPTS).query("side == 'test'")
+        taste = gold.load()
+    if prompts.empty:
+        skip(context, week, "no held-out prompts to compare policies on")
+        return
+    promoted = store.promoted_before(week)
+    policies: dict[str, str | Path] = {"base": resolve_model(sft.card.settings["base_model"]), "sft": sft.local()}
+    if promoted:
+        policies["promoted"] = promoted.local()
+    policies["ppo"] = ppo.local()  # last: the later policy is the one whose wins are counted
+    with mendable(), store.draft("policy_evaluation", week, context.run.run_id) as draft:
+        device = compute.choose()
+        scorers: dict[str, Callable[..., np.ndarray]] = {"judge": RewardScorer(judge.local(), device).score}
+        if taste:
+            scorers["gold"] = gold_scorer(taste)
+        outcome = evaluate_policies(policies, prompts, scorers, "sft", settings, device)
+        outcome.samples.to_parquet(draft.folder / SAMPLES)
+        made = draft.commit(
+            status_of(settings, ppo),
+            parents=[ppo, sft, judge, asked, *([promoted] if promoted else [])],
+            settings=settings,
+            seeds={"seed": settings.seed},
+            code_version=CODE_VERSION,
+            counts={"prompts": outcome.samples["prompt_id"].nunique()},
+            figures={**outcome.figures, "compute": f"{device.device} {device.precision}"},
+        )
+    figures = made.card.figures
+    extra: dict[str, Any] = {
+        "win_rates": interval_table("pair", figures["win_rates"]),
+        "policies": interval_table("policy", figures["policies"]),
+        **{f"ppo_vs_sft_{name}": interval["value"] for name, interval in figures["win_rates"]["ppo_vs_sft"].items()},
+    }
+    if os.environ.get("RLHF_PUBLIC_PROMPTS") == "demo":  # these prompts are shipped with the project, nobody's own
+        extra["answers"] = side_by_side(outcome.samples)
+    yield report(context, {week: made}, "policy_evaluation", extra)
+
+
+def gold_scorer(taste: Callable[[str, str], float]) -> "Callable[..., np.ndarray]":
+    """The taste of one query and answer as a scorer of many."""
+    import numpy as np
+
+    def score(queries: Sequence[str], responses: Sequence[str], contexts: Sequence[str] | None = None) -> "np.ndarray":
+        return np.array([taste(query, response) for query, response in zip(queries, responses, strict=True)], float)
+
+    return score
+
+
+def interval_table(kind: str, figures: Mapping[str, Mapping[str, Any]]) -> dg.TableMetadataValue:
+    """One row a policy or pair of them and figure, with its 95 % interval where it has one."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord({kind: name.replace("_", " "), "figure": figure, "value": shown(value)})
+            for name, named in figures.items()
+            for figure, value in named.items()
+        ]
+    )
+
+
+def shown(figure: dict[str, float | None] | float | None) -> str:
+    """`0.612 (0.550 to 0.671)`, or the number alone where there is no interval."""
+    interval = figure if isinstance(figure, dict) else {"value": figure}
+    value, *edges = ("undefined" if number is None else f"{number:.3f}" for number in interval.values())
+    return f"{value} ({' to '.join(edges)})" if edges else value
+
+
+def side_by_side(samples: "pd.DataFrame") -> dg.MarkdownMetadataValue:
+    """The first prompts with each policy's answer, escaped."""
+    parts = []
+    for query, answers in list(samples.groupby("query", sort=False))[:SHOWN]:
+        parts.append(f"<h4>{escape(str(query))}</h4>")
+        parts += [
+            f"<p><b>{escape(str(row.policy))}</b><br>{escape(str(row.response))}</p>".replace("\n", "<br>")
+            for row in answers.itertuples()
+        ]
+    return dg.MetadataValue.md("\n".join(parts))

@@ -1,0 +1,26 @@
+"""The weeks as Dagster sees them: every closed week from the first one on, keyed as in `feedback/weeks.py`."""
+
+import dagster as dg
+
+from rlhf_assets.feedback.weeks import first_week, week_of, weeks_between
+
+# Sundays 00:00 UTC, because every key is that date; the end is the last closed week, so none is half extracted
+WEEKS = dg.WeeklyPartitionsDefinition(start_date=first_week(), timezone="UTC")
+
+ONE_RUN = dg.BackfillPolicy.single_run()  # feedback: any number of weeks in one run
+RUN_A_WEEK = dg.BackfillPolicy.multi_run(1)  # models: each week's training is a run of its own
+
+# as-of assets of week W look at every week up to W; ten years is longer than any history here
+UP_TO_NOW = dg.TimeWindowPartitionMapping(start_offset=-520, allow_nonexistent_upstream_partitions=True)
+
+
+def weeks_of(context: dg.AssetExecutionContext) -> list[str]:
+    """The weeks this run is for, oldest first."""
+    window = context.partition_time_window
+    return weeks_between(week_of(window.start), week_of(window.end))[:-1]
+
+
+def week_of_run(context: dg.AssetExecutionContext) -> str:
+    """The one week this run is for."""
+    (week,) = weeks_of(context)
+    return week

@@ -1,0 +1,77 @@
+"""The policy that learned from the reward model."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from rlhf_assets.defs.datasets.policy_prompts import PROMPTS
+from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
+from rlhf_assets.defs.partitions import RUN_A_WEEK, WEEKS, week_of_run
+from rlhf_assets.defs.reporting import GPU_TAGS, OWNERS, few_rows, image, mendable, report, skip
+from rlhf_assets.defs.resources import Artifacts, ComputeResource
+from rlhf_assets.policy.settings import PpoSettings
+from rlhf_assets.storage.artifacts import ArtifactStore
+
+CODE_VERSION = "1"
+
+
+@launchpad_form
+class PpoConfig(dg.Config, PpoSettings):
+    """How the policy is optimised; other values than the project's own make an experiment."""
+
+
+def why_none(store: ArtifactStore, asset: str, week: str) -> str:
+    """Why there is no model of that asset and week to build on."""
+    made = store.of_week(asset, week)
+    if not made:
+        return f"there is no {asset} of week {week}: it was skipped or never trained"
+    card = made[-1].card
+    because = f" ({'; '.join(card.reasons)})" if card.reasons else ""
+    return f"no {asset} of week {week} is accepted; the newest one is {card.status}{because}"
+
+
+@dg.asset(
+    deps=["sft_policy", "reward_model", "policy_prompts"],
+    output_required=False,
+    partitions_def=WEEKS,
+    backfill_policy=RUN_A_WEEK,
+    pool="gpu",
+    op_tags=GPU_TAGS,
+    kinds={"pytorch", "huggingface"},
+    owners=OWNERS,
+    group_name="policy",
+    code_version=CODE_VERSION,
+)
+def ppo_policy(
+    context: dg.AssetExecutionContext, config: PpoConfig, artifacts: Artifacts, compute: ComputeResource
+) -> Iterator[dg.MaterializeResult]:
+    """The fine-tuned policy after PPO against the week's accepted reward model; a candidate until promotion."""
+    from rlhf_assets.policy.plots import training_history
+    from rlhf_assets.policy.ppo import train_ppo
+    from rlhf_assets.reward.scoring import RewardScorer
+
+    store, week, settings = artifacts.store, week_of_run(context), settings_of(config, PpoSettings)
+    reward = store.newest("reward_model", week)
+    start = store.for_run("sft_policy", week, context.run.run_id)
+    if reward is None or start is None:
+        skip(context, week, why_none(store, "sft_policy" if reward else "reward_model", week))
+        return
+    with mendable():
+        asked = store.for_run("policy_prompts", week, context.run.run_id) or store.require("policy_prompts", week)
+    prompts = asked.frame(PROMPTS).query("side == 'train'")
+    with mendable(), store.draft("ppo_policy", week, context.run.run_id) as draft:
+        device = compute.choose()
+        scorer = RewardScorer(reward.local(), device)
+        figures = train_ppo(start.local(), prompts, scorer.score, settings, device, draft.folder)
+        made = draft.commit(
+            "experiment" if status_of(settings, start, asked) == "experiment" else "candidate",
+            parents=[start, reward, asked],
+            settings=settings,
+            seeds={"seed": settings.seed},
+            code_version=CODE_VERSION,
+            counts={"prompts": len(prompts)},
+            figures={**figures, "compute": f"{device.device} {device.precision}"},
+        )
+    final = {f"final_{name}": value for name, value in figures["final"].items()}
+    picture = image(training_history(figures["history"]))
+    yield report(context, {week: made}, "ppo_policy", {**few_rows(len(prompts)), **final, "history": picture})

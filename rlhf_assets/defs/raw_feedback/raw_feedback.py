@@ -1,0 +1,63 @@
+"""Each week's votes with the conversation they are about, as the assistant's database has them."""
+
+import dagster as dg
+
+from rlhf_assets.defs.partitions import ONE_RUN, WEEKS, weeks_of
+from rlhf_assets.defs.reporting import OWNERS, mendable, report
+from rlhf_assets.defs.resources import Artifacts, Database
+
+CODE_VERSION = "1"
+ROWS = "rows.parquet"
+
+# a database that restarts is back within seconds, and a person who mistyped a password should not wait long
+RECONNECT = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL)
+
+
+def extract(
+    context: dg.AssetExecutionContext, kind: str, database: Database, artifacts: Artifacts
+) -> dg.MaterializeResult:
+    """Write every vote of that kind ("message", "step") of the run's weeks; a week without votes has 0 rows."""
+    from rlhf_assets.feedback.read import check_source, write_week
+
+    asset, store, made = context.asset_key.to_user_string(), artifacts.store, {}
+    with mendable(allow_retries=True):
+        connection = database.connect(read_only=True)
+    with mendable(), connection:
+        check_source(connection)
+        for week in weeks_of(context):
+            with store.draft(asset, week, context.run.run_id) as draft:
+                rows = write_week(connection, kind, week, draft.folder / ROWS)
+                made[week] = draft.commit(code_version=CODE_VERSION, counts={"rows": rows})
+    return report(context, made, asset)
+
+
+@dg.asset(
+    partitions_def=WEEKS,
+    backfill_policy=ONE_RUN,
+    retry_policy=RECONNECT,
+    kinds={"postgres", "parquet"},
+    owners=OWNERS,
+    group_name="raw_feedback",
+    code_version=CODE_VERSION,
+)
+def raw_message_feedback(
+    context: dg.AssetExecutionContext, database: Database, artifacts: Artifacts
+) -> dg.MaterializeResult:
+    """The week's votes on whole answers."""
+    return extract(context, "message", database, artifacts)
+
+
+@dg.asset(
+    partitions_def=WEEKS,
+    backfill_policy=ONE_RUN,
+    retry_policy=RECONNECT,
+    kinds={"postgres", "parquet"},
+    owners=OWNERS,
+    group_name="raw_feedback",
+    code_version=CODE_VERSION,
+)
+def raw_step_feedback(
+    context: dg.AssetExecutionContext, database: Database, artifacts: Artifacts
+) -> dg.MaterializeResult:
+    """The week's votes on single reasoning steps."""
+    return extract(context, "step", database, artifacts)

@@ -1,0 +1,92 @@
+"""How every asset tells Dagster what it made: metadata, data version, skips, and errors a person can mend."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from rlhf_assets.errors import RlhfError
+from rlhf_assets.storage.artifacts import Artifact
+
+OWNERS = ["team:ml"]
+FEW_ROWS = 100  # below this a model is trained with a warning
+
+# what a GPU engine needs to know; a local launcher does not read it
+GPU_TAGS = {"dagster-k8s/config": {"container_config": {"resources": {"limits": {"nvidia.com/gpu": 1}}}}}
+
+
+@contextmanager
+def mendable(allow_retries: bool = False) -> Iterator[None]:
+    """An RlhfError becomes a failure of one clear line; anything else is a bug and keeps its traceback.
+
+    Trying again helps where the caller says so, and where a connection was lost.
+    """
+    try:
+        yield
+    except RlhfError as error:
+        import psycopg
+
+        lost = isinstance(error.__cause__, psycopg.OperationalError)
+        raise dg.Failure(description=str(error), allow_retries=allow_retries or lost) from None
+
+
+def figures_of(artifact: Artifact) -> dict[str, Any]:
+    """The card as metadata: path, status, hash, counts, and each single-number figure (plots over time in the UI)."""
+    card = artifact.card
+    values = {
+        name: figure.get("value") if isinstance(figure, dict) else figure for name, figure in card.figures.items()
+    }
+    numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
+    return {
+        "path": dg.MetadataValue.path(str(artifact.folder)),
+        "artifact": artifact.relative_path,
+        "status": card.status,
+        "content_hash": card.content_hash,
+        **(
+            {"reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in card.reasons))}
+            if card.reasons
+            else {}
+        ),
+        **card.counts,
+        **numbers,
+    }
+
+
+def report(
+    context: dg.AssetExecutionContext,
+    made: Mapping[str, Artifact],
+    asset: str,
+    extra: Mapping[str, Any] | None = None,
+    check_results: list[dg.AssetCheckResult] | None = None,
+) -> dg.MaterializeResult:
+    """One result for all weeks of the run; what belongs to one week goes to that week alone.
+
+    Dagster writes one data version on every week of a run: a run over several weeks gets the hash of their hashes.
+    """
+    for week, artifact in made.items():
+        context.add_asset_metadata(figures_of(artifact), asset_key=asset, partition_key=week)
+    hashes = [artifact.card.content_hash for artifact in made.values()]
+    version = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return dg.MaterializeResult(
+        asset_key=asset, metadata=extra, data_version=dg.DataVersion(version), check_results=check_results
+    )
+
+
+def skip(context: dg.AssetExecutionContext, week: str, reason: str) -> None:
+    """Record why nothing was made: a step that yields nothing leaves no metadata of its own."""
+    context.log.warning(f"skipped: {reason}")
+    context.log_event(dg.AssetObservation(asset_key=context.asset_key, partition=week, metadata={"skipped": reason}))
+
+
+def few_rows(rows: int) -> dict[str, str]:
+    """The warning that a model trained on so few rows carries in its metadata."""
+    return {"warning": f"trained on {rows} rows only; do not trust it far"} if rows < FEW_ROWS else {}
+
+
+def image(png: bytes) -> dg.MetadataValue:
+    """A plot that the UI shows by itself."""
+    import base64
+
+    return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(png).decode()})")

@@ -1,0 +1,82 @@
+"""What assets need from outside: the assistant's database, the artifact store, a device, and gold where there is one.
+
+All four are resolved when used, so that the code location loads without any of them.
+"""
+
+import os
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from rlhf_assets.compute import Compute, choose_compute
+from rlhf_assets.errors import RlhfError
+from rlhf_assets.storage.artifacts import ArtifactStore
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+class Database(dg.ConfigurableResource):
+    """The assistant's database. Its URL stays in the environment; a run's configuration would show it in the UI."""
+
+    def connect(self, *, read_only: bool = False) -> "psycopg.Connection":
+        """A connection as the pipeline role; RlhfError when there is none to be had."""
+        from rlhf_assets.storage.database import connect, pipeline_url
+
+        return connect(pipeline_url(), read_only=read_only)
+
+
+class Artifacts(dg.ConfigurableResource):
+    """Where artifacts are kept."""
+
+    root: str = Field(default="", description="folder or fsspec URL; empty: RLHF_ARTIFACTS, else <home>/artifacts")
+
+    @property
+    def store(self) -> ArtifactStore:
+        from rlhf_assets.storage.home import artifact_root
+
+        return ArtifactStore(self.root or artifact_root())
+
+
+class ComputeResource(dg.ConfigurableResource):
+    """Where models run; a launchpad may override both for one run."""
+
+    device: str = Field(default="auto", description="auto, cuda, mps or cpu")
+    precision: str = Field(default="auto", description="auto (bf16 only where it is measured fast), fp32 or bf16")
+
+    def choose(self) -> Compute:
+        return choose_compute(self.device, self.precision)
+
+
+class Gold(dg.ConfigurableResource):
+    """The raters' true taste, which only a demo with simulated users knows; reported beside, asked by no gate."""
+
+    function: str = Field(
+        default="", description="module:function of (query, response); empty: RLHF_GOLD, else no gold"
+    )
+
+    def load(self) -> Callable[[str, str], float] | None:
+        """The function, None when there is no gold; RlhfError when it is named wrongly."""
+        name = self.function or os.environ.get("RLHF_GOLD", "")
+        if not name:
+            return None
+        module, _, function = name.partition(":")
+        try:
+            return getattr(import_module(module), function)
+        except (ImportError, AttributeError, ValueError):
+            raise RlhfError(f"RLHF_GOLD names {name!r}, which is no module:function that can be imported") from None
+
+
+@dg.definitions
+def resources() -> dg.Definitions:
+    return dg.Definitions(
+        resources={
+            "database": Database(),
+            "artifacts": Artifacts(),
+            "compute": ComputeResource.configure_at_launch(),
+            "gold": Gold(),
+        }
+    )

@@ -1,0 +1,55 @@
+"""The models that turn an answer into a number: one that rewards the policy, one that judges it."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from rlhf_assets.defs.launchpad import launchpad_form, settings_of
+from rlhf_assets.defs.partitions import RUN_A_WEEK, WEEKS
+from rlhf_assets.defs.reporting import GPU_TAGS, OWNERS
+from rlhf_assets.defs.resources import Artifacts, ComputeResource
+from rlhf_assets.defs.reward_model.training import CODE_VERSION, train
+from rlhf_assets.reward.settings import RewardSettings
+
+
+@launchpad_form
+class RewardConfig(dg.Config, RewardSettings):
+    """How a reward model is trained; other values than the project's own make an experiment."""
+
+
+@dg.asset(
+    deps=["reward_dataset"],
+    output_required=False,
+    partitions_def=WEEKS,
+    backfill_policy=RUN_A_WEEK,
+    pool="gpu",
+    op_tags=GPU_TAGS,
+    kinds={"pytorch", "huggingface"},
+    owners=OWNERS,
+    group_name="reward_model",
+    code_version=CODE_VERSION,
+)
+def reward_model(
+    context: dg.AssetExecutionContext, config: RewardConfig, artifacts: Artifacts, compute: ComputeResource
+) -> Iterator[dg.MaterializeResult]:
+    """Predicts the rating of an answer or a step. Rejected, and then never used, unless it beats guessing the mean."""
+    yield from train(context, settings_of(config, RewardSettings), artifacts, compute)
+
+
+@dg.asset(
+    deps=["reward_dataset"],
+    output_required=False,
+    partitions_def=WEEKS,
+    backfill_policy=RUN_A_WEEK,
+    pool="gpu",
+    op_tags=GPU_TAGS,
+    kinds={"pytorch", "huggingface"},
+    owners=OWNERS,
+    group_name="reward_model",
+    code_version=CODE_VERSION,
+)
+def judge_model(
+    context: dg.AssetExecutionContext, config: RewardConfig, artifacts: Artifacts, compute: ComputeResource
+) -> Iterator[dg.MaterializeResult]:
+    """The same on the votes of users held out from the reward model, so that a policy cannot please it by accident."""
+    yield from train(context, settings_of(config, RewardSettings), artifacts, compute, voters="judge_")

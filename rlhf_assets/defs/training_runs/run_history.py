@@ -1,0 +1,167 @@
+"""What Dagster's event log tells about each model of a run, whichever way the run was launched."""
+
+from collections import defaultdict
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster import DagsterEventType as Event
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+    RETRY_NUMBER_TAG,
+)
+
+from rlhf_assets.errors import RlhfError
+from rlhf_assets.feedback.weeks import weeks_between
+from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
+from rlhf_assets.training_runs.record import MODEL_TYPES, Outcome, Training
+
+TOLD = {
+    Event.STEP_START,
+    Event.STEP_FAILURE,
+    Event.STEP_SKIPPED,
+    Event.ASSET_MATERIALIZATION,
+    Event.ASSET_OBSERVATION,
+}
+INTERRUPTED = "DagsterExecutionInterruptedError"
+OVER = {
+    dg.DagsterRunStatus.SUCCESS: "skipped",  # the step ended well and made nothing
+    dg.DagsterRunStatus.FAILURE: "failed",
+    dg.DagsterRunStatus.CANCELED: "canceled",
+}
+
+
+def trainings_of(instance: dg.DagsterInstance, run: dg.DagsterRun, store: ArtifactStore) -> list[Training]:
+    """One Training for each model and week of the run whose step was started or skipped.
+
+    Weeks come from the run's tags, assets from its events: neither the run's asset selection nor its partition key is
+    there for every way to launch. A model asset's step has the asset's name.
+    """
+    first, attempt = first_of_chain(instance, run)
+    events: dict[str, dict[Event, list[EventLogEntry]]] = defaultdict(lambda: defaultdict(list))
+    skips: dict[str, str] = {}
+    for entry in instance.all_logs(run.run_id, of_type=TOLD):
+        if (event := entry.dagster_event) and entry.step_key:
+            events[entry.step_key][event.event_type].append(entry)
+            if event.event_type is Event.ASSET_OBSERVATION and entry.asset_observation:
+                skipped = entry.asset_observation.metadata.get("skipped")
+                if skipped is not None:
+                    skips[entry.step_key] = str(skipped.value)
+    found = []
+    for asset in MODEL_TYPES:
+        told = events.get(asset, {})
+        started = [*told.get(Event.STEP_START, []), *told.get(Event.STEP_SKIPPED, [])]
+        if not started:
+            continue
+        for week in weeks_of_run(run):
+            made = [entry for entry in told.get(Event.ASSET_MATERIALIZATION, []) if of_week(entry, week)]
+            outcome, end, reason = how_it_ended(run, told, made, skips, asset)
+            artifact = artifact_of(store, made[-1]) if made else None
+            found.append(
+                Training(
+                    asset=asset,
+                    week=week,
+                    run_id=run.run_id,
+                    first_run_id=first,
+                    attempt=attempt,
+                    outcome=outcome,
+                    start=moment(started[0]),
+                    end=end,
+                    artifact=artifact,
+                    verdict=verdict_on(store, artifact) if artifact and asset == "ppo_policy" else None,
+                    reason=reason,
+                )
+            )
+    return found
+
+
+def how_it_ended(
+    run: dg.DagsterRun,
+    told: dict[Event, list[EventLogEntry]],
+    made: list[EventLogEntry],
+    skips: dict[str, str],
+    asset: str,
+) -> tuple[Outcome, datetime | None, str | None]:
+    """The asset decides, not its run: outcome, end and one line of reason."""
+    if made:
+        return "completed", moment(made[-1]), None
+    if observed := told.get(Event.ASSET_OBSERVATION):
+        return "skipped", moment(observed[-1]), skips.get(asset)
+    if skipped := told.get(Event.STEP_SKIPPED):
+        reasons = "; ".join(f"{other} was skipped: {reason}" for other, reason in skips.items())
+        return "skipped", moment(skipped[-1]), reasons or "what it is made from was skipped"
+    if failures := told.get(Event.STEP_FAILURE):
+        interrupted, reason = failure(failures[-1])
+        return "canceled" if interrupted else "failed", moment(failures[-1]), reason
+    if run.status in OVER:
+        return OVER[run.status], None, "the run ended before the model was made"  # type: ignore[return-value]
+    return "started", None, None
+
+
+def failure(entry: EventLogEntry) -> tuple[bool, str]:
+    """Whether a person stopped it, and why it failed in one line without a traceback."""
+    data = entry.get_dagster_event().step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return False, data.user_failure_data.description
+    error = data.error
+    while error and error.cause:
+        error = error.cause
+    return bool(error and error.cls_name == INTERRUPTED), (error.cls_name if error else None) or "unknown error"
+
+
+def first_of_chain(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, int]:
+    """The first run of the automatic retry chain and this run's place in it; a retry by hand starts a new chain."""
+    first, attempt = run, 1
+    while RETRY_NUMBER_TAG in first.tags and first.parent_run_id:
+        parent = instance.get_run_by_id(first.parent_run_id)
+        if parent is None:  # deleted: its id is still the chain's
+            return first.parent_run_id, attempt + 1
+        first, attempt = parent, attempt + 1
+    return first.run_id, attempt
+
+
+def weeks_of_run(run: dg.DagsterRun) -> list[str]:
+    """The weeks the run is for, from its tags."""
+    if week := run.tags.get(PARTITION_NAME_TAG):
+        return [week]
+    first, last = run.tags.get(ASSET_PARTITION_RANGE_START_TAG), run.tags.get(ASSET_PARTITION_RANGE_END_TAG)
+    return weeks_between(first, last) if first and last else []
+
+
+def of_week(entry: EventLogEntry, week: str) -> bool:
+    return entry.get_dagster_event().partition == week
+
+
+def artifact_of(store: ArtifactStore, entry: EventLogEntry) -> Artifact | None:
+    """The artifact a materialization names, if it is still there."""
+    made = entry.asset_materialization
+    return still_there(store, str(made.metadata["artifact"].value)) if made and "artifact" in made.metadata else None
+
+
+def still_there(store: ArtifactStore, path: str) -> Artifact | None:
+    """The artifact at `path`, None when somebody deleted it."""
+    try:
+        return store.open(path)
+    except RlhfError:
+        return None
+
+
+def verdict_on(store: ArtifactStore, policy: Artifact) -> Artifact | None:
+    """The newest verdict of promotion on that policy."""
+    verdicts = store.of_week("promotion", policy.card.week)
+    ours = [v for v in verdicts if any(parent.path == policy.relative_path for parent in v.card.parents)]
+    return ours[-1] if ours else None
+
+
+def judged_by(instance: dg.DagsterInstance, run: dg.DagsterRun, store: ArtifactStore) -> list[dg.DagsterRun]:
+    """Earlier runs whose policies this run's promotion judged: their rows carry the verdict."""
+    verdicts = [store.of_run("promotion", week, run.run_id) for week in weeks_of_run(run)]
+    paths = [parent.path for v in verdicts if v for parent in v.card.parents if parent.asset == "ppo_policy"]
+    made_by = {policy.card.run_id for path in paths if (policy := still_there(store, path))} - {run.run_id}
+    return [other for run_id in sorted(made_by) if (other := instance.get_run_by_id(run_id))]
+
+
+def moment(entry: EventLogEntry) -> datetime:
+    return datetime.fromtimestamp(entry.timestamp, UTC)

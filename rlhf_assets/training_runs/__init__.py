@@ -1,0 +1,1 @@
+"""Every model's training as one row of `rlhf_training_runs`. Knows nothing of Dagster."""

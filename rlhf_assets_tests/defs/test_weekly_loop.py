@@ -1,0 +1,203 @@
+"""The whole loop on a real PostgreSQL with tiny real models, launched in every way there is.
+
+The tests share one deployment and build on each other in the order of this file, as a deployment's weeks do.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pytest
+from dagster._core.test_utils import instance_for_test
+
+from rlhf_assets.storage import embedded_postgres
+from rlhf_assets.storage.artifacts import ArtifactStore
+from rlhf_assets_tests.conftest import made
+from rlhf_assets_tests.defs.feedback import TOPICS, write_feedback
+from rlhf_assets_tests.defs.world import LAST, WEEKS, World, environment, freshly_loaded
+
+FEEDBACK = ["raw_message_feedback", "raw_step_feedback", "clean_feedback", "quarantined_feedback", "feedback_audit"]
+TYPES = {"reward_model": "reward", "judge_model": "judge", "sft_policy": "sft", "ppo_policy": "policy"}
+
+
+@pytest.fixture(scope="module")
+def world(server: Path, migrated: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("world")
+    with made(server, f"template {migrated}") as app, made(server) as dagster_name:
+        admin_url = embedded_postgres.url(server, app)
+        app_url = admin_url.replace("//postgres@", "//rlhf_pipeline@")
+        dagster_url = embedded_postgres.url(server, dagster_name).replace("://", "+psycopg2://")
+        with psycopg.connect(admin_url) as connection:
+            write_feedback(connection, WEEKS, votes_a_week=250)
+        overrides = {
+            "storage": {"postgres": {"postgres_url": dagster_url}},
+            "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
+        }
+        with (
+            freshly_loaded(environment(folder, app_url, admin_url)),
+            instance_for_test(overrides=overrides, temp_dir=str(folder)) as instance,
+        ):
+            yield World(instance, ArtifactStore(str(folder / "artifacts")), app_url)
+
+
+def card_of(world: World, asset: str) -> str:
+    """Run id of the accepted artifact of the last week."""
+    return world.store.require(asset, LAST).card.run_id
+
+
+def test_datasets_name_the_command_when_a_week_was_never_extracted(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert not world.materialize("reward_dataset")
+    assert f"rlhf backfill --from {WEEKS[0]} --to {LAST}" in caplog.text
+    assert world.store.all("reward_dataset") == []
+
+
+def test_a_backfill_of_four_weeks_of_feedback_is_one_run(world: World) -> None:
+    """As from `rlhf backfill`: asked for over GraphQL, launched by the daemon's own iteration, run by a code server."""
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import ModuleTarget
+    from dagster._daemon.backfill import execute_backfill_iteration
+
+    launch = world.module("automation.launch")
+    before = len(world.instance.get_runs())
+    backfill = launch.request_backfill(world.instance, FEEDBACK, WEEKS[0], LAST)
+    target = ModuleTarget("rlhf_assets.definitions", None, None, launch.LOCATION)
+    with WorkspaceProcessContext(world.instance, target) as workspace:
+        deadline = time.monotonic() + 300
+        while not (status := launch.backfill_status(world.instance, backfill)).done and time.monotonic() < deadline:
+            list(execute_backfill_iteration(workspace, dg.get_dagster_logger()))
+            time.sleep(0.5)
+    assert status.succeeded, status
+    assert status.runs == {"SUCCESS": 1}
+    assert len(world.instance.get_runs()) == before + 1
+    for week in WEEKS:
+        rows = {asset: world.store.require(asset, week).card.counts["rows"] for asset in FEEDBACK[:4]}
+        assert rows["raw_message_feedback"] + rows["raw_step_feedback"] == 250
+        assert rows["clean_feedback"] + rows["quarantined_feedback"] == 250
+    assert world.record() == 0, "feedback is no training"
+
+
+def test_a_weekly_run_is_one_row_a_model(world: World) -> None:
+    from rlhf_assets.definitions import defs
+
+    result = (
+        defs()
+        .resolve_job_def("weekly_rlhf")
+        .execute_in_process(instance=world.instance, partition_key=LAST, raise_on_error=False)
+    )
+    assert result.success
+    world.record()
+    rows = {row["model_type"]: row for row in world.rows()}
+    assert sorted(rows) == sorted(TYPES.values())
+    assert len(world.rows()) == 4
+    assert {row["training_status"] for row in rows.values()} == {"completed"}
+    for asset, kind in TYPES.items():
+        metrics = rows[kind]["metrics"]
+        assert (metrics["week"], metrics["dagster_run_id"], metrics["attempt"]) == (LAST, result.run_id, 1)
+        assert metrics["code_version"]
+        assert metrics["dataset_hash"]
+        assert metrics["figures"]
+        (artifact,) = world.store.of_week(asset, LAST)
+        assert rows[kind]["model_path"] == str(artifact.folder)
+        assert rows[kind]["start_time"] < rows[kind]["end_time"]
+    verdict = world.store.newest("promotion", LAST, ("promoted", "rejected"))
+    assert verdict is not None
+    assert rows["policy"]["metrics"]["gate"] == verdict.card.status
+    assert world.record() == 0, "a second tick changes nothing"
+
+
+def test_evaluation_compares_all_policies_by_judge_and_gold(world: World) -> None:
+    figures = world.store.require("policy_evaluation", LAST).card.figures
+    assert set(figures["policies"]) == {"base", "sft", "ppo"}
+    assert set(figures["win_rates"]["ppo_vs_sft"]) == {"judge", "gold"}
+
+
+def test_no_metadata_holds_users_text(world: World) -> None:
+    """Questions and answers in this deployment are made of words that nothing else is called."""
+    words = {"useless", "vague", *TOPICS[-12:]} - {"port"}
+    materializations = {dg.DagsterEventType.ASSET_MATERIALIZATION}
+    for run in world.instance.get_runs():
+        for entry in world.instance.all_logs(run.run_id, of_type=materializations):
+            assert entry.asset_materialization is not None
+            shown = str(entry.asset_materialization.metadata)
+            assert not [word for word in words if word in shown]
+
+
+def test_a_materialization_from_the_shell_is_one_row_a_model(world: World) -> None:
+    command = [
+        sys.executable, "-m", "dagster", "asset", "materialize", "-m", "rlhf_assets.definitions",
+        "--select", "judge_model", "--partition", LAST,
+    ]  # fmt: skip
+    environment = {**os.environ, "DAGSTER_HOME": world.instance.root_directory}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr[-2000:]
+    before = len(world.rows())
+    world.record()
+    assert [row["model_type"] for row in world.rows(world.last_run().run_id)] == ["judge"]
+    assert len(world.rows()) == before + 1
+
+
+def test_a_materialization_of_several_weeks_is_a_row_a_week(world: World) -> None:
+    launch = world.module("automation.launch")
+    before = len(world.rows())
+    assert launch.materialize_weeks(world.instance, ["reward_dataset", "sft_policy"], *WEEKS[2:])
+    world.record()
+    new = world.rows()[before:]
+    assert [(row["model_type"], row["metrics"]["week"]) for row in new] == [("sft", week) for week in WEEKS[2:]]
+
+
+def test_an_experiment_feeds_no_policy(world: World) -> None:
+    good = card_of(world, "reward_model")
+    assert world.materialize("reward_model", config={"reward_model": {"epochs": 4}})
+    trial = world.store.of_run("reward_model", LAST, world.last_run().run_id)
+    assert trial is not None
+    assert trial.card.status == "experiment"
+    assert world.materialize("ppo_policy")
+    policy = world.store.newest("ppo_policy", LAST, ("candidate",))
+    assert policy is not None
+    assert policy.card.run_id == world.last_run().run_id
+    (reward,) = [parent for parent in policy.card.parents if parent.asset == "reward_model"]
+    assert world.store.open(reward.path).card.run_id == good
+
+
+def test_a_failed_training_is_a_failed_row_and_touches_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    before = [artifact.card for artifact in world.store.all("reward_model")]
+    assert not world.materialize("reward_model", "ppo_policy", config={"reward_model": {"learning_rate": 1e30}})
+    assert "lower learning_rate" in caplog.text
+    world.record()
+    (row,) = world.rows(world.last_run().run_id)
+    assert (row["model_type"], row["training_status"], row["model_path"]) == ("reward", "failed", None)
+    assert "lower learning_rate" in row["metrics"]["error"]
+    assert "\n" not in row["metrics"]["error"]
+    assert [artifact.card for artifact in world.store.all("reward_model")] == before
+
+
+def test_too_few_rows_are_skipped_with_the_reason_and_so_is_what_needs_them(world: World) -> None:
+    assert world.materialize("reward_model", "ppo_policy", config={"reward_model": {"minimum_rows": 10**6}})
+    world.record()
+    rows = {row["model_type"]: row for row in world.rows(world.last_run().run_id)}
+    assert sorted(rows) == ["policy", "reward"]
+    for row in rows.values():
+        assert row["training_status"] == "completed"
+        assert row["model_path"] is None
+        assert "fewer than minimum_rows 1000000" in row["metrics"]["skipped"]
+
+
+def test_a_rejected_reward_model_feeds_no_policy(world: World) -> None:
+    """In a week of its own, where no other reward model is there to be used."""
+    week = WEEKS[1]
+    assert world.materialize("reward_dataset", "policy_prompts", "sft_policy", week=week)
+    untrained = {"epochs": 1, "learning_rate": 1e-12}
+    assert world.materialize("reward_model", "ppo_policy", week=week, config={"reward_model": untrained})
+    world.record()
+    rows = {row["model_type"]: row for row in world.rows(world.last_run().run_id)}
+    assert rows["reward"]["metrics"]["gate"] == "rejected"
+    assert rows["reward"]["metrics"]["reasons"]
+    assert "rejected" in rows["policy"]["metrics"]["skipped"]
+    assert world.store.of_week("ppo_policy", week) == []

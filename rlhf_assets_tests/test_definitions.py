@@ -1,0 +1,118 @@
+"""The code location as Dagster sees it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+import rlhf_assets
+from rlhf_assets.feedback.clean import LOOKBACK_WEEKS
+from rlhf_assets.settings import project_settings
+
+REPOSITORY = Path(rlhf_assets.__file__).parents[1]
+TABLE = {
+    "raw_feedback": {"raw_message_feedback", "raw_step_feedback"},
+    "clean_feedback": {"clean_feedback", "quarantined_feedback", "feedback_audit"},
+    "datasets": {"reward_dataset", "policy_prompts"},
+    "reward_model": {"reward_model", "judge_model"},
+    "policy": {"sft_policy", "ppo_policy"},
+    "evaluation": {"policy_evaluation", "promotion"},
+}
+ON_GPU = {"reward_model", "judge_model", "sft_policy", "ppo_policy", "policy_evaluation"}
+
+
+@pytest.fixture(scope="module")
+def defs() -> dg.Definitions:
+    from rlhf_assets.definitions import defs
+
+    return defs()
+
+
+def test_every_asset_is_there_and_labelled(defs: dg.Definitions) -> None:
+    specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+    for group, names in TABLE.items():
+        assert {name for name, spec in specs.items() if spec.group_name == group} == names
+        assert (REPOSITORY / "rlhf_assets" / "defs" / group).is_dir()
+    for name, spec in specs.items():
+        assert spec.owners == ["team:ml"], name
+        assert spec.description, name
+        assert spec.code_version, name
+        assert isinstance(spec.partitions_def, dg.WeeklyPartitionsDefinition), name
+
+
+def test_training_holds_the_gpu(defs: dg.Definitions) -> None:
+    for assets in defs.assets or []:
+        if isinstance(assets, dg.AssetsDefinition):
+            gpu = {key.to_user_string() for key in assets.keys} & ON_GPU
+            pools = assets.op.pools if isinstance(assets.op, dg.OpDefinition) else set()
+            assert pools == ({"gpu"} if gpu else set())
+            assert ("dagster-k8s/config" in assets.op.tags) == bool(gpu)
+
+
+@pytest.mark.parametrize(
+    ("tick", "week"),
+    [
+        (datetime(2026, 11, 22, 1, tzinfo=UTC), "2026-11-15"),
+        (datetime(2026, 3, 8, 1, tzinfo=UTC), "2026-03-01"),
+    ],
+)
+def test_the_schedule_asks_for_the_week_that_has_just_closed(defs: dg.Definitions, tick: datetime, week: str) -> None:
+    repository = defs.get_repository_def()
+    schedule = repository.get_schedule_def("weekly_rlhf_schedule")
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 1 * * 0", "UTC")
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    context = dg.build_schedule_context(scheduled_execution_time=tick, repository_def=repository)
+    (request,) = schedule.evaluate_tick(context).run_requests or []
+    assert request.partition_key == week
+
+
+def test_the_weekly_job_makes_everything(defs: dg.Definitions) -> None:
+    job = defs.resolve_job_def("weekly_rlhf")
+    made = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
+    assert made == set().union(*TABLE.values())
+
+
+def test_the_recorder_is_on(defs: dg.Definitions) -> None:
+    sensor = defs.get_repository_def().get_sensor_def("training_run_recorder")
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    assert sensor.minimum_interval_seconds == 30
+
+
+def test_the_launchpad_shows_the_projects_own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
+    from rlhf_assets.reward.settings import RewardSettings
+
+    (tmp_path / "own.toml").write_text("[RewardSettings]\nepochs = 17\n")
+    monkeypatch.setenv("RLHF_SETTINGS", str(tmp_path / "own.toml"))
+
+    @launchpad_form
+    class Form(dg.Config, RewardSettings):
+        """As beside the asset."""
+
+    assert Form().epochs == 17
+    assert status_of(settings_of(Form(), RewardSettings)) == "accepted"
+    assert status_of(settings_of(Form(epochs=4), RewardSettings)) == "experiment"
+    monkeypatch.delenv("RLHF_SETTINGS")
+    assert project_settings(RewardSettings).epochs == RewardSettings().epochs != 17
+
+
+def test_the_look_back_is_that_of_the_rules() -> None:
+    from rlhf_assets.defs.clean_feedback import clean_feedback
+
+    assert clean_feedback.LOOKBACK_WEEKS == LOOKBACK_WEEKS
+
+
+def test_dagster_yaml_is_taken_by_a_real_instance(dagster_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", dagster_db)
+    with dg.DagsterInstance.from_config(str(REPOSITORY)) as instance:
+        assert instance.event_log_storage.get_pool_limits() == []
+        concurrency = instance.get_concurrency_config()
+        assert concurrency.pool_config.default_pool_limit == 1
+        assert str(concurrency.pool_config.pool_granularity).endswith("OP")
+        assert instance.run_monitoring_enabled
+        assert instance.run_retries_max_retries == 1
+        assert not instance.run_retries_retry_on_asset_or_op_failure
+        assert "rlhf_assets" in instance.managed_python_loggers
+        assert not instance.telemetry_enabled
+        assert instance.get_runs() == []
