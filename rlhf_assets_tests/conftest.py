@@ -6,6 +6,7 @@ admin       an autocommit connection on admin_url
 settings    the same two as SUPABASE_ADMIN_DB_URL and SUPABASE_DB_URL, with RLHF_HOME in tmp_path
 empty_url   a database with nothing in it, as superuser
 dagster_db  the same in the form Dagster takes
+fresh_home  a home for a server of its own; not in tmp_path, which pytest closes to the server's account
 """
 
 import itertools
@@ -90,6 +91,15 @@ def empty_url(server: Path) -> Iterator[str]:
 @pytest.fixture
 def dagster_db(empty_url: str) -> str:
     return empty_url.replace("://", "+psycopg2://")
+
+
+@pytest.fixture
+def fresh_home() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="rlhf-test-"))
+    yield path
+    for data in path.rglob("postgres"):
+        embedded_postgres.stop(data.parent)
+    shutil.rmtree(path)
 
 
 @contextmanager

@@ -40,8 +40,6 @@ def start(home: Path) -> None:
     with lock(home):
         if not running(home):
             folder = data_folder(home)
-            open_way(folder)
-            open_way(programs())
             if not folder.exists():
                 initialise(folder)
             own(socket_folder(home))
@@ -149,6 +147,8 @@ def program(name: str, data: Path, *arguments: str) -> None:
     become: dict[str, Any] = {}
     if os.geteuid() == 0:
         become = {"user": account().pw_uid, "group": account().pw_gid, "extra_groups": []}
+    open_way(data)
+    open_way(programs())
     command = [str(programs() / name), "-D", str(data), *arguments]
     try:
         done = subprocess.run(command, cwd=data, capture_output=True, text=True, **become)  # noqa: S603

@@ -1,12 +1,10 @@
 """The embedded server: starts, survives its starter, keeps its data, and meets no other."""
 
 import os
-import shutil
 import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,16 +16,6 @@ import pytest
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage import embedded_postgres
 from rlhf_assets.storage.embedded_postgres import data_folder, own, running, socket_folder, start, stop, url
-
-
-@pytest.fixture
-def folder():
-    """A short folder, stopped and removed afterwards whatever is under it."""
-    path = Path(tempfile.mkdtemp(prefix="rlhf-"))
-    yield path
-    for data in path.rglob("postgres"):
-        stop(data.parent)
-    shutil.rmtree(path)
 
 
 def value(home: Path, statement: str, database: str = "app") -> object:
@@ -42,8 +30,8 @@ def wait_until_gone(process: int) -> None:
             time.sleep(0.05)
 
 
-def test_it_survives_the_process_that_started_it_and_keeps_its_data(folder):
-    home = folder / "deep" / "home"
+def test_it_survives_the_process_that_started_it_and_keeps_its_data(fresh_home):
+    home = fresh_home / "deep" / "home"
     (home / "postgres.new").mkdir(parents=True)  # left by one that was cut off
     (home / "postgres.new" / "PG_VERSION").write_text("18")
     script = (
@@ -64,8 +52,8 @@ def test_it_survives_the_process_that_started_it_and_keeps_its_data(folder):
     assert value(home, "select number from kept") == 7
 
 
-def test_two_homes_side_by_side_and_a_path_too_long_for_a_socket(server, folder):
-    long = folder / ("b" * 120) / "it's, a home"
+def test_two_homes_side_by_side_and_a_path_too_long_for_a_socket(server, fresh_home):
+    long = fresh_home / ("b" * 120) / "it's, a home"
     start(long)
     with psycopg.connect(url(long, "app")) as connection:
         connection.execute("create table here as select 1 as number")
@@ -78,19 +66,19 @@ def test_two_homes_side_by_side_and_a_path_too_long_for_a_socket(server, folder)
     socket_folder(long).rmdir()
 
 
-def test_after_a_kill_many_starters_make_one_server_and_a_broken_one_says_why(folder):
-    start(folder)
-    postmaster = int((data_folder(folder) / "postmaster.pid").read_text().split()[0])
+def test_after_a_kill_many_starters_make_one_server_and_a_broken_one_says_why(fresh_home):
+    start(fresh_home)
+    postmaster = int((data_folder(fresh_home) / "postmaster.pid").read_text().split()[0])
     os.kill(postmaster, signal.SIGKILL)
     wait_until_gone(postmaster)
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(start, [folder] * 3))
-    assert value(folder, "select count(*) from pg_database where datname in ('app', 'dagster')") == 2
-    stop(folder)
-    settings = data_folder(folder) / "postgresql.conf"
+        list(pool.map(start, [fresh_home] * 3))
+    assert value(fresh_home, "select count(*) from pg_database where datname in ('app', 'dagster')") == 2
+    stop(fresh_home)
+    settings = data_folder(fresh_home) / "postgresql.conf"
     settings.write_text(settings.read_text() + "\nmax_connections = nonsense\n")
     with pytest.raises(RlhfError, match=r"failed at pg_ctl: .*contains errors.*; see .*server\.log") as caught:
-        start(folder)
+        start(fresh_home)
     assert "\n" not in str(caught.value)
 
 
@@ -101,9 +89,9 @@ def test_only_its_own_account_can_reach_it(server):
     assert value(server, "show listen_addresses") == ""
 
 
-def test_a_socket_folder_of_somebody_else_is_refused(folder):
-    target = folder / "theirs"
+def test_a_socket_folder_of_somebody_else_is_refused(fresh_home):
+    target = fresh_home / "theirs"
     target.mkdir()
-    (folder / "link").symlink_to(target)
+    (fresh_home / "link").symlink_to(target)
     with pytest.raises(RlhfError, match="belongs to another user"):
-        own(folder / "link")
+        own(fresh_home / "link")

@@ -226,22 +226,18 @@ def test_the_baseline_never_touches_a_supabase(empty):
         empty.commit()
 
 
-def test_a_supabase_owner_who_is_no_superuser_can_migrate(tmp_path_factory):
+def test_a_supabase_owner_who_is_no_superuser_can_migrate(fresh_home):
     """As Supabase's `postgres`: may create roles, passes by row-level security. Roles need a server of their own."""
-    home = tmp_path_factory.mktemp("owner")
-    embedded_postgres.start(home)
-    try:
-        with psycopg.connect(embedded_postgres.url(home, "app")) as superuser:
-            local_baseline(superuser)
-            superuser.execute("create role owner login createrole createdb bypassrls")
-            superuser.execute("alter database app owner to owner; alter schema public owner to owner")
-            superuser.execute("grant usage on schema auth to owner")
-            for table in ("users", "chats", "messages", "chat_feedback"):
-                superuser.execute(f"alter table public.{table} owner to owner")
-        with psycopg.connect(embedded_postgres.url(home, "app", "owner")) as owner:
-            assert migrate(owner) == [file.name for file in FILES]
-            assert migrate(owner) == []
-        with psycopg.connect(embedded_postgres.url(home, "app", "rlhf_pipeline")) as pipeline:
-            assert pipeline.execute("select count(*) from rlhf.feedback").fetchone()[0] == 0
-    finally:
-        embedded_postgres.stop(home)
+    embedded_postgres.start(fresh_home)
+    with psycopg.connect(embedded_postgres.url(fresh_home, "app")) as superuser:
+        local_baseline(superuser)
+        superuser.execute("create role owner login createrole createdb bypassrls")
+        superuser.execute("alter database app owner to owner; alter schema public owner to owner")
+        superuser.execute("grant usage on schema auth to owner")
+        for table in ("users", "chats", "messages", "chat_feedback"):
+            superuser.execute(f"alter table public.{table} owner to owner")
+    with psycopg.connect(embedded_postgres.url(fresh_home, "app", "owner")) as owner:
+        assert migrate(owner) == [file.name for file in FILES]
+        assert migrate(owner) == []
+    with psycopg.connect(embedded_postgres.url(fresh_home, "app", "rlhf_pipeline")) as pipeline:
+        assert pipeline.execute("select count(*) from rlhf.feedback").fetchone()[0] == 0
