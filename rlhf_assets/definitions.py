@@ -7,8 +7,6 @@ import dagster as dg
 
 # a backfill of the whole loop is a run a week, as Dagster says here at every load; feedback alone is one run
 warnings.filterwarnings("ignore", message="Asset job weekly_rlhf materializes assets with varying BackfillPolicies")
-# beta, and the only way to say that the first week has no week before it
-warnings.filterwarnings("ignore", message="Parameter `allow_nonexistent_upstream_partitions`")
 
 
 @dg.definitions

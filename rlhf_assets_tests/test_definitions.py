@@ -7,7 +7,6 @@ import dagster as dg
 import pytest
 
 import rlhf_assets
-from rlhf_assets.feedback.clean import LOOKBACK_WEEKS
 from rlhf_assets.settings import project_settings
 
 REPOSITORY = Path(rlhf_assets.__file__).parents[1]
@@ -95,12 +94,6 @@ def test_the_launchpad_shows_the_projects_own_settings(tmp_path: Path, monkeypat
     assert status_of(settings_of(Form(epochs=4), RewardSettings)) == "experiment"
     monkeypatch.delenv("RLHF_SETTINGS")
     assert project_settings(RewardSettings).epochs == RewardSettings().epochs != 17
-
-
-def test_the_look_back_is_that_of_the_rules() -> None:
-    from rlhf_assets.defs.clean_feedback import clean_feedback
-
-    assert clean_feedback.LOOKBACK_WEEKS == LOOKBACK_WEEKS
 
 
 def test_dagster_yaml_is_taken_by_a_real_instance(dagster_db: str, monkeypatch: pytest.MonkeyPatch) -> None:

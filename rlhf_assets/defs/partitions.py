@@ -1,8 +1,13 @@
 """The weeks as Dagster sees them: every closed week from the first one on, keyed as in `feedback/weeks.py`."""
 
+import warnings
+
 import dagster as dg
 
 from rlhf_assets.feedback.weeks import first_week, week_of, weeks_between
+
+# beta, and the only way to say that the first week has no week before it
+warnings.filterwarnings("ignore", message="Parameter `allow_nonexistent_upstream_partitions`")
 
 # Sundays 00:00 UTC, because every key is that date; the end is the last closed week, so none is half extracted
 WEEKS = dg.WeeklyPartitionsDefinition(start_date=first_week(), timezone="UTC")

@@ -11,7 +11,7 @@ from rlhf_assets.defs.partitions import ONE_RUN, WEEKS, weeks_of
 from rlhf_assets.defs.raw_feedback.raw_feedback import ROWS
 from rlhf_assets.defs.reporting import OWNERS, mendable, report
 from rlhf_assets.defs.resources import Artifacts
-from rlhf_assets.feedback.settings import AuditSettings, CleaningSettings
+from rlhf_assets.feedback.settings import LOOKBACK_WEEKS, AuditSettings, CleaningSettings
 from rlhf_assets.feedback.weeks import earlier, first_week, weeks_between
 from rlhf_assets.settings import project_settings
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 CODE_VERSION = "1"
 RAW = ("raw_message_feedback", "raw_step_feedback")
-LOOKBACK_WEEKS = 4  # as in feedback/clean.py, which a test holds it to; importing that would load pandas here
 
 SEES_LOOKBACK = dg.TimeWindowPartitionMapping(start_offset=-LOOKBACK_WEEKS, allow_nonexistent_upstream_partitions=True)
 
