@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ def print_json(result: object) -> None:
 
 def show_progress() -> None:
     """Show what the project logs, such as `ppo 3/8 · 4 min left`, on stderr while a command works."""
+    os.environ.update(TQDM_DISABLE="1", TRANSFORMERS_VERBOSITY="error")  # no bars between our lines
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log = logging.getLogger("rlhf_assets")

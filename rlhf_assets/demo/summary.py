@@ -143,10 +143,9 @@ def show_summary(summary: Mapping[str, Any]) -> None:
     console.print(took)
     for cut in summary["cuts"]:
         console.print(f"[yellow]This machine is slow: {escape(cut)}.[/]")
-    places = table("\nArtifacts", "", "")
-    for asset, folder in summary["artifacts"].items():
-        places.add_row(asset, escape(folder))
-    console.print(places, soft_wrap=True)
+    console.print("\n[bold]Artifacts[/]")
+    for folder in summary["artifacts"].values():
+        console.print(folder, soft_wrap=True, highlight=False, markup=False)
 
 
 def interval(figure: Mapping[str, float | None] | None) -> str:

@@ -42,17 +42,17 @@ class SftSettings(Settings):
 class PpoSettings(SamplingSettings):
     """Proximal policy optimisation against a reward read from text."""
 
-    updates: int = Field(8, description="Rounds of rollout and learning.", gt=0)
+    updates: int = Field(7, description="Rounds of rollout and learning; as many as the demo has time for.", gt=0)
     prompts_per_update: int = Field(64, description="Prompts answered in a round, one reply each.", gt=1)
     epochs: int = Field(2, description="Passes over a round's replies.", gt=0)
     minibatches: int = Field(2, description="Optimizer steps to a pass.", gt=0)
-    micro_batch_size: int = Field(16, description="Rows in one backward pass; memory only, never the result.", gt=0)
+    micro_batch_size: int = Field(8, description="Rows in one backward pass; memory only, never the result.", gt=0)
     lora_rank: int | None = Field(
         None,
         description="Rank of a LoRA adapter, merged when saved; null trains all weights, faster on a CPU.",
         gt=0,
     )
-    learning_rate: float = Field(2e-5, description="At the start; falls linearly to 0. LoRA wants about 2e-4.", gt=0)
+    learning_rate: float = Field(4e-5, description="At the start; falls linearly to 0. LoRA wants about 2e-4.", gt=0)
     adam_epsilon: float = Field(1e-5, description="Adam's epsilon; 1e-8 takes wild steps early in PPO.", gt=0)
     max_grad_norm: float = Field(1.0, description="Global gradient norm of policy and of value, each.", gt=0)
     ratio_clip: float = Field(0.2, description="Clip range of the probability ratio.", gt=0)
@@ -83,11 +83,15 @@ class PpoSettings(SamplingSettings):
     )
     reward_clip: float = Field(5.0, description="Scaled scores are clipped to +- this many deviations.", gt=0)
     running_scale: bool = Field(True, description="Divide by the running deviation of all scores seen, not the first.")
-    missing_stop_penalty: float = Field(1.0, description="Deviations taken from a reply that never stopped.", ge=0)
+    missing_stop_penalty: float = Field(
+        0.3, description="Deviations taken from a reply that never stopped; at 1 short replies drown all else.", ge=0
+    )
     overlong_tokens: int = Field(
         8, description="A reply within this many tokens of the limit pays, rising to the full penalty.", ge=0
     )
-    overlong_penalty: float = Field(0.5, description="Deviations taken from a reply of full length.", ge=0)
+    overlong_penalty: float = Field(
+        0.0, description="Deviations taken from a reply of full length; off, a missing stop is priced already.", ge=0
+    )
     update_kl_limit: float = Field(
         0.2, description="Nats a token from a round's first policy at which its learning stops early.", gt=0
     )

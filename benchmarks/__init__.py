@@ -1,0 +1,1 @@
+"""Measurements: `python -m benchmarks.NAME`. Each prints one JSON object as its last line."""
