@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from rlhf_assets.feedback.near_duplicates import NearDuplicates, normalised
+from rlhf_assets.feedback.near_duplicates import number_alike
 from rlhf_assets.feedback.settings import SplitSettings
-from rlhf_assets.feedback.split import SIDES, Dataset
+from rlhf_assets.feedback.split import CHAT, SIDES, Dataset, user_turns
 
 MIDDLE = 0.5  # a score of 3: neither positive nor negative
 
@@ -73,20 +73,19 @@ def ratio(part: int, whole: int) -> float | None:
 def leaks(dataset: Dataset, settings: SplitSettings) -> list[str]:
     """What one side knows of another, one line each; empty when the dataset is sound. Texts are not quoted.
 
-    Looked at afresh, without trusting how the sides were made: equal queries, clusters, near duplicates, and people
-    who both train and judge.
+    Looked at afresh, without trusting how the sides were made: equal queries and near duplicates, each among all that
+    was asked including the earlier turns, clusters, and people who both train and judge.
     """
     frames = dataset.sides()
     by_side = {side: pd.concat([frames[side], frames[f"judge_{side}"]]) for side in SIDES}
     found = []
-    queries = {side: set(map(normalised, rows["query"].drop_duplicates())) for side, rows in by_side.items()}
+    queries = {
+        side: {turn for chat in rows[CHAT].drop_duplicates().itertuples(index=False) for turn in user_turns(*chat)}
+        for side, rows in by_side.items()
+    }
     clusters = {side: set(rows["cluster"]) for side, rows in by_side.items()}
-    seen = {side: NearDuplicates(settings.near_duplicate) for side in SIDES}
-    for side in SIDES:
-        for text in sorted(queries[side]):
-            seen[side].add(text)
     for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
-        near = sum(bool(seen[first].like(text)) for text in queries[second] - queries[first])
+        near = number_alike(queries[second] - queries[first], queries[first], settings.near_duplicate)
         for number, what in (
             (len(queries[first] & queries[second]), "queries"),
             (len(clusters[first] & clusters[second]), "clusters"),

@@ -17,10 +17,11 @@ import psycopg
 from psycopg import sql
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rlhf_assets.errors import RlhfError
 from rlhf_assets.feedback.steps import split_steps
+from rlhf_assets.storage.database import MENDABLE
 
 NAMESPACE = UUID("6f2c6f0e-0b5e-5a53-9d0f-4f2f0f4e8a11")  # ours; another one would import everything a second time
+YEARS = range(1970, 3000)  # in which a rating may have been given; near the ends of the calendar time zones overflow
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # PostgreSQL stores no NUL
 Score = Annotated[int, Field(ge=1, le=5)]
@@ -73,26 +74,29 @@ class ImportReport:
 
 
 def import_lines(connection: psycopg.Connection, lines: Iterable[str]) -> ImportReport:
-    """Write every good line and report the others; the caller's connection is the admin's and commits.
+    """Write every good line and report the others, in one transaction; the connection is the admin's.
 
-    Raises RlhfError when the database refuses a row, for example for a column of its own that must not be null.
+    A row that the database refuses, for example for a column of its own that must not be null, costs its line only.
     """
     report = ImportReport()
-    for number, text in enumerate(lines, start=1):
-        if not text.strip():
-            continue
-        report.read += 1
-        try:
-            line, key = parse(text)
-        except ValueError as error:
-            report.problems.append((number, str(error)))
-            continue
-        try:
-            new, all_ratings = write(connection, line, key)
-        except psycopg.IntegrityError as error:
-            raise RlhfError(f"line {number}: the database refuses the row: {error.diag.message_primary}") from error
-        report.imported_ratings += new
-        report.unchanged += all_ratings - new
+    with connection.transaction():
+        for number, text in enumerate(lines, start=1):
+            if not text.strip():
+                continue
+            report.read += 1
+            try:
+                line, key = parse(text)
+                with connection.transaction():  # a savepoint
+                    new, all_ratings = write(connection, line, key)
+            except ValueError as error:
+                report.problems.append((number, str(error)))
+            except MENDABLE:  # no line's fault
+                raise
+            except psycopg.DatabaseError as error:
+                report.problems.append((number, f"the database refuses the row: {error.diag.message_primary}"))
+            else:
+                report.imported_ratings += new
+                report.unchanged += all_ratings - new
     return report
 
 
@@ -109,6 +113,8 @@ def parse(text: str) -> tuple[Line, UUID]:
         raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from None
     if line.feedback is None and line.feedback_score is None and not line.step_feedback:
         raise ValueError("no rating: give feedback, feedback_score or step_feedback")
+    if line.created_at and line.created_at.year not in YEARS:
+        raise ValueError(f"created_at: no rating is of the year {line.created_at.year}")
     steps = len(line.all_steps())
     for rating in line.step_feedback:
         if rating.step >= steps:

@@ -1,7 +1,10 @@
 """Queries that say nearly the same, found among those seen before."""
 
+import math
 import re
 import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 from datasketch import MinHash, MinHashLSH
 
@@ -47,6 +50,28 @@ class NearDuplicates:
         self.shingles.append(parts)
         self.index.insert(len(self.shingles) - 1, signature(parts))
         return len(self.shingles) - 1
+
+
+def number_alike(texts: Iterable[str], others: Iterable[str], threshold: float) -> int:
+    """How many of the normalised texts are at least `threshold` similar to one of the others.
+
+    Exact and without MinHash, to check the above: two sets that similar share one of the rarest shingles of each, as
+    many as may differ and one more (prefix filtering: Chaudhuri, Ganti and Kaushik 2006).
+    """
+    ours, theirs = [shingles(text) for text in texts], [shingles(text) for text in others]
+    frequency = Counter(part for parts in (*ours, *theirs) for part in parts)
+
+    def rarest(parts: frozenset[str]) -> list[str]:
+        must_share = math.ceil(threshold * len(parts) - 1e-9)  # rounding must not lose a pair
+        return sorted(parts, key=lambda part: (frequency[part], part))[: len(parts) - must_share + 1]
+
+    holders: defaultdict[str, list[frozenset[str]]] = defaultdict(list)
+    for parts in theirs:
+        for part in rarest(parts):
+            holders[part].append(parts)
+    return sum(
+        any(jaccard(parts, other) >= threshold for part in rarest(parts) for other in holders[part]) for parts in ours
+    )
 
 
 def signature(parts: frozenset[str]) -> MinHash:

@@ -6,19 +6,19 @@ import json
 import pandas as pd
 
 from rlhf_assets.feedback.settings import SplitSettings
-from rlhf_assets.feedback.split import query_sides
+from rlhf_assets.feedback.split import CHAT, chat_sides
 
-STATE = ["query", "context", "system_prompt"]
+STATE = [*CHAT, "system_prompt"]
 
 
 def policy_prompts(clean: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
     """One row per distinct (query, context, system_prompt), first seen first: prompt_id, these three, side.
 
-    Sides are those of the reward dataset's queries, so no model was trained on a test prompt; queries in conflict are
-    left out. `prompt_id` is a hash of the state and so the same in every week.
+    Sides are those of the reward dataset's chats, so no model was trained on a test prompt; chats in conflict are left
+    out. `prompt_id` is a hash of the state and so the same in every week.
     """
     states = clean.sort_values(["created_at", "vote_id"])[STATE].drop_duplicates()
-    states = states.join(query_sides(clean, settings)["side"], on="query").dropna(subset="side")
+    states = states.join(chat_sides(clean, settings)["side"], on=CHAT).dropna(subset="side")
     states.insert(
         0, "prompt_id", pd.Series(map(prompt_id, *(states[name] for name in STATE)), states.index, dtype="str")
     )

@@ -1,6 +1,7 @@
 """Clean votes into train, validation and test sides that stay fixed for ever, and the judge's share of each."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,6 +11,7 @@ from rlhf_assets.feedback.rules import target
 from rlhf_assets.feedback.settings import SplitSettings
 
 SIDES = ("train", "validation", "test")
+CHAT = ["query", "context"]  # what a row's side depends on
 
 
 @dataclass(frozen=True)
@@ -52,33 +54,50 @@ def is_judge(user_id: object, settings: SplitSettings) -> bool:
     return isinstance(user_id, str) and share_of(f"judge {user_id}", settings.salt) < settings.judge_share
 
 
-def query_sides(clean: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
-    """The cluster and side of each distinct query; index: the query, columns: cluster, side (both missing: conflict).
+def user_turns(query: str, context: str) -> list[str]:
+    """All that the person said up to the answer, normalised, oldest first."""
+    earlier = [turn["content"] for turn in json.loads(context) if turn["role"] == "user"]
+    return [normalised(text) for text in (*earlier, query)]
 
-    Queries are taken in the order in which they were first seen, over all votes including superseded ones. One that
-    resembles nothing founds a cluster, whose side is a hash of its text; one that resembles earlier queries of a single
-    side joins the first of them; one that resembles two sides is a conflict and attracts nobody. So what comes later
-    never changes what was decided, and no side holds a near duplicate of another side's query.
+
+def chat_sides(clean: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
+    """The cluster and side of each distinct chat; index: query and context, columns: cluster, side (both missing:
+    conflict).
+
+    Chats are taken in the order in which they were first seen, over all votes including superseded ones. The first user
+    turn decides: one that resembles earlier turns joins the cluster of the first of them, another founds a cluster,
+    whose side is a hash of its text. The chat's turns then all belong to that side. A chat of which any turn resembles
+    one of another side is a conflict and attracts nobody. So what comes later never changes what was decided, and no
+    side holds a near duplicate of what was asked on another side, be it as query or as an earlier turn.
     """
     seen = NearDuplicates(settings.near_duplicate)
-    decided: dict[str, tuple[str, str] | None] = {}
+    known: set[str] = set()
     members: list[tuple[str, str]] = []  # cluster and side by number in `seen`
-    queries = clean.sort_values(["created_at", "vote_id"])["query"].drop_duplicates()
-    for text in dict.fromkeys(map(normalised, queries)):
-        alike = [members[number] for number in seen.like(text)]
-        sides = {side for _, side in alike}
-        if len(sides) > 1:
-            decided[text] = None
+    chats = clean.sort_values(["created_at", "vote_id"])[CHAT].drop_duplicates()
+    rows: list[tuple[str | None, str | None]] = []
+    for query, context in zip(*(chats[name] for name in CHAT), strict=True):
+        turns = user_turns(query, context)
+        alike = [[members[number] for number in seen.like(turn)] for turn in turns]
+        founded = (hashlib.sha256(turns[0].encode()).hexdigest()[:16], side_of(turns[0], settings))
+        own = alike[0][0] if alike[0] else founded
+        if any(side != own[1] for found in alike for _, side in found):
+            rows.append((None, None))
             continue
-        founded = (hashlib.sha256(text.encode()).hexdigest()[:16], side_of(text, settings))
-        members.append(alike[0] if alike else founded)
-        decided[text] = members[seen.add(text)]
-    rows = [decided[normalised(query)] or (None, None) for query in queries]
-    return pd.DataFrame(rows, index=pd.Index(queries, name="query"), columns=["cluster", "side"], dtype="str")
+        rows.append(own)
+        for turn in dict.fromkeys(turns):
+            if turn not in known:
+                known.add(turn)
+                seen.add(turn)
+                members.append(own)
+    return pd.DataFrame(rows, index=pd.MultiIndex.from_frame(chats), columns=["cluster", "side"], dtype="str")
 
 
 def latest_votes(clean: pd.DataFrame) -> pd.DataFrame:
-    """The last vote of each person on each message or step, in order of (created_at, vote_id)."""
+    """The last clean vote of each person on each message or step, in order of (created_at, vote_id).
+
+    A vote that cannot be read (no usable rating, or one that contradicts itself) says nothing: cleaning has put it into
+    quarantine, and the person's rating before it still counts.
+    """
     ordered = clean.sort_values(["created_at", "vote_id"], ignore_index=True)
     person = ordered["user_id"].fillna(ordered["vote_id"])  # votes without a person supersede nothing
     again = pd.DataFrame({"person": person, "target": target(ordered)}).duplicated(keep="last")
@@ -92,7 +111,7 @@ def build_dataset(clean: pd.DataFrame, settings: SplitSettings) -> Dataset:
     the person's latest is on the same side.
     """
     votes = latest_votes(clean)
-    rows = votes.join(query_sides(clean, settings), on="query")
+    rows = votes.join(chat_sides(clean, settings), on=CHAT)
     for_judge = rows["user_id"].map(lambda user: is_judge(user, settings)).astype(bool)
     frames = {
         prefix + side: rows[held_out & (rows["side"] == side)].reset_index(drop=True)

@@ -18,6 +18,7 @@ from upath import UPath
 
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage.card import FIT_FOR_USE, Card, Parent, Pointer, Status
+from rlhf_assets.storage.home import home
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,12 +48,12 @@ class Artifact:
             return pd.read_parquet(file)
 
     def local(self) -> Path:
-        """The artifact as a folder on this machine: itself, or a verified download that is kept for next time."""
+        """The artifact as a folder on this machine: itself, or a verified download kept in the home for next time."""
         if not self.folder.protocol:
             return Path(self.folder.path)
-        kept = Path(tempfile.gettempdir()) / "rlhf_artifacts" / self.card.content_hash
+        kept = home() / "downloads" / self.card.content_hash
         if not kept.is_dir():
-            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=kept.parent) as beside:
                 finished = Path(beside) / "finished"
                 for name, sha256 in self.card.files.items():

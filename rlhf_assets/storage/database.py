@@ -58,7 +58,7 @@ def embedded_url(database: str, user: str) -> str:
 
 def is_embedded(url: str) -> bool:
     """Whether a URL leads to this home's embedded server."""
-    return conninfo_to_dict(url).get("host") == str(embedded_postgres.socket_folder(home()))
+    return parts(url).get("host") == str(embedded_postgres.socket_folder(home()))
 
 
 class Connection(psycopg.Connection[Any]):
@@ -84,15 +84,24 @@ def connect(url: str, *, autocommit: bool = False, read_only: bool = False) -> C
     a table, a column or a right was missing inside.
     """
     url = plain(url)
-    check_password(url)
+    settings = {"connect_timeout": 10, **parts(url)}
     try:
-        settings: dict[str, Any] = {"connect_timeout": 10, **conninfo_to_dict(url)}
         connection = Connection.connect(**settings, autocommit=autocommit, prepare_threshold=None)
     except psycopg.Error as error:
         raise RlhfError(explain(error, url)) from None  # the cause's text may hold the password
     connection.url = url
     connection.read_only = read_only
     return connection
+
+
+def parts(url: str) -> dict[str, Any]:
+    """Host, port, user and so on of a URL; RlhfError, without the password, for what is none."""
+    url = plain(url)
+    check_password(url)
+    try:
+        return conninfo_to_dict(url)
+    except psycopg.Error as error:
+        raise RlhfError(explain(error, url)) from None  # the cause's text may hold the password
 
 
 def check_password(url: str) -> None:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from psycopg.conninfo import conninfo_to_dict
-
 from rlhf_assets.errors import RlhfError
+from rlhf_assets.settings import project_settings
 from rlhf_assets.storage.database import (
     ADMIN,
     DAGSTER,
@@ -19,6 +18,7 @@ from rlhf_assets.storage.database import (
     admin_url,
     connect,
     dagster_url,
+    parts,
     pipeline_url,
 )
 from rlhf_assets.storage.home import home
@@ -95,7 +95,7 @@ def reachable(name: str, url: str) -> Finding:
 
 def dagster_database() -> Finding:
     url = dagster_url()
-    if conninfo_to_dict(url.replace("+psycopg2", "")).get("port") == TRANSACTION_POOLER:
+    if parts(url).get("port") == TRANSACTION_POOLER:
         return Finding(
             "Dagster's database",
             False,
@@ -198,10 +198,13 @@ def model(name: str) -> Finding:
     from rlhf_assets.reward.settings import RewardSettings
     from rlhf_assets.storage.models import resolve_model
 
-    settings_of = RewardSettings if name.startswith("reward") else SftSettings
-    wanted = settings_of.model_fields["base_model"].default
+    kind = RewardSettings if name.startswith("reward") else SftSettings
+    wanted = project_settings(kind).base_model
     found = resolve_model(wanted)
     if found == wanted and not Path(found).is_dir():
+        if wanted.startswith(("/", "./", "../")):
+            mend = f"correct base_model under [{kind.__name__}] in the file that RLHF_SETTINGS names"
+            return Finding(name, False, f"there is no folder {wanted}", mend)
         return Finding(
             name, None, f"{wanted} will be downloaded from the hub", "`make install` brings it without a hub"
         )

@@ -3,9 +3,9 @@
 import json
 from uuid import UUID
 
+import psycopg
 import pytest
 
-from rlhf_assets.errors import RlhfError
 from rlhf_assets.feedback.importing import import_lines
 
 FULL = {
@@ -104,6 +104,8 @@ MALFORMED = [
     (json.dumps(SHORT | {"feedback": None}), "no rating"),
     (json.dumps(SHORT | {"scores": 3}), "scores: Extra inputs are not permitted"),
     (json.dumps(SHORT | {"created_at": "yesterday"}), "created_at: Input should be a valid datetime"),
+    (json.dumps(SHORT | {"created_at": "0001-01-01T00:00:00Z"}), "created_at: no rating is of the year 1"),
+    (json.dumps(SHORT | {"created_at": "9999-12-31T23:59:59-12:00"}), "created_at: no rating is of the year 9999"),
     (json.dumps(SHORT | {"response": "a\0b"}), "response: String should match"),
     (json.dumps(SHORT | {"response": "a\ud800b"}), "Invalid JSON"),
     (json.dumps(SHORT | {"context": [{"role": "robot", "content": "x"}]}), "context.0.role: Input should be"),
@@ -127,7 +129,18 @@ def test_an_assistant_without_the_optional_columns(admin):
     assert import_lines(admin, lines(SHORT)).imported_ratings == 1
 
 
-def test_a_row_that_the_database_refuses(admin):
-    admin.execute("alter table public.users alter column email set not null")
-    with pytest.raises(RlhfError, match="line 1: the database refuses the row: null value in column"):
-        import_lines(admin, lines(SHORT))
+def test_a_row_that_the_database_refuses_costs_its_line_only(admin):
+    admin.execute("alter table public.chat_feedback add check (feedback_score is distinct from 2)")
+    bad = FULL | {"feedback_score": 2}
+    report = import_lines(admin, lines(SHORT, bad, SHORT | {"query": "how?"}))
+    [(number, text)] = report.problems
+    assert (number, report.read, report.imported_ratings) == (2, 3, 2)
+    assert text.startswith("the database refuses the row: new row")
+    assert admin.execute("select count(*) from public.chats").fetchone() == (2,)  # nothing of the refused line
+
+
+def test_a_missing_table_is_no_line_s_fault(admin):
+    admin.execute("alter table public.reasoning_steps rename to elsewhere")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        import_lines(admin, lines(SHORT, FULL))
+    assert admin.execute("select count(*) from public.chats").fetchone() == (0,)

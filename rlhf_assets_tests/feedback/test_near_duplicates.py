@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rlhf_assets.feedback.near_duplicates import NearDuplicates, jaccard, normalised, shingles
+from rlhf_assets.feedback.near_duplicates import NearDuplicates, jaccard, normalised, number_alike, shingles
 
 
 def test_normalised() -> None:
@@ -49,3 +49,6 @@ def test_like_finds_what_comparing_all_pairs_finds() -> None:
         assert seen.like(text) == expected
         assert seen.add(text) == number
     assert sum(bool(seen.like(text)[1:]) for text in texts) > 100
+    ours, theirs = texts[::2], texts[1::2]
+    alike = [any(jaccard(shingles(text), shingles(other)) >= 0.7 for other in theirs) for text in ours]
+    assert number_alike(ours, theirs, 0.7) == sum(alike) > 50

@@ -4,8 +4,8 @@ import pandas as pd
 
 from rlhf_assets.feedback.prompts import policy_prompts
 from rlhf_assets.feedback.settings import SplitSettings
-from rlhf_assets.feedback.split import build_dataset, query_sides
-from rlhf_assets_tests.feedback.test_split import many_votes, question
+from rlhf_assets.feedback.split import build_dataset, chat_sides, side_of
+from rlhf_assets_tests.feedback.test_split import many_votes, question, said
 from rlhf_assets_tests.feedback.votes import clean_frame, step_vote, vote
 
 SETTINGS = SplitSettings()
@@ -14,6 +14,7 @@ TURNS = '[{"role": "user", "content": "Hello"}]'
 
 def test_one_prompt_per_state() -> None:
     query = question("train")
+    assert side_of("hello", SETTINGS) == "train"
     rows = clean_frame(
         vote(0, query=query),
         vote(1, query=query),
@@ -35,11 +36,19 @@ def test_one_prompt_per_state() -> None:
 def test_prompts_are_on_the_sides_of_the_dataset_and_without_conflicts() -> None:
     clean, settings = many_votes(0, 300), SplitSettings(near_duplicate=0.5)
     dataset, prompts = build_dataset(clean, settings), policy_prompts(clean, settings)
-    sides = pd.concat(dataset.sides().values()).drop_duplicates("query").set_index("query")["side"]
+    chat = ["query", "context"]
+    sides = pd.concat(dataset.sides().values()).drop_duplicates(chat).set_index(chat)["side"]
     assert not dataset.conflicts.empty
-    assert not set(dataset.conflicts["query"]) & set(prompts["query"])
-    assert prompts.set_index("query")["side"].to_dict() == query_sides(clean, settings)["side"].dropna().to_dict()
-    assert sides.to_dict().items() <= prompts.set_index("query")["side"].to_dict().items()
+    assert not set(dataset.conflicts.set_index(chat).index) & set(prompts.set_index(chat).index)
+    decided = chat_sides(clean, settings)["side"].dropna()
+    assert prompts.set_index(chat)["side"].to_dict() == decided.to_dict()
+    assert sides.to_dict().items() <= prompts.set_index(chat)["side"].to_dict().items()
+
+
+def test_a_follow_up_is_on_the_side_of_its_first_question() -> None:
+    first, follow_up = question("test"), question("train")
+    rows = clean_frame(vote(0, query=follow_up, context=said(first)), vote(1, query=follow_up))
+    assert policy_prompts(rows, SETTINGS)["side"].tolist() == ["test", "test"]
 
 
 def test_no_votes_no_prompts() -> None:

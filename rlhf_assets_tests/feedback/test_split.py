@@ -1,6 +1,7 @@
 """Sides are fixed for ever and share nothing."""
 
 import hashlib
+import json
 from datetime import timedelta
 
 import numpy as np
@@ -13,9 +14,9 @@ from rlhf_assets.feedback.split import (
     SIDES,
     Dataset,
     build_dataset,
+    chat_sides,
     is_judge,
     latest_votes,
-    query_sides,
     share_of,
     side_of,
 )
@@ -31,6 +32,12 @@ def question(side: str, length: int = 9, avoid: str = "") -> str:
         if side_of(text, SETTINGS) == side:
             return text
     raise AssertionError(side)
+
+
+def said(*questions: str) -> str:
+    """The context of a chat in which these were asked and answered."""
+    roles = ("user", "assistant")
+    return json.dumps([{"role": role, "content": f"{text}"} for text in questions for role in roles])
 
 
 def votes_by_side(dataset: Dataset) -> dict[str, str]:
@@ -63,12 +70,12 @@ def test_a_near_duplicate_joins_the_side_that_was_there_first() -> None:
     founder = question("test")
     other = next(t for i in range(100) if side_of(t := f"{founder} again{i}", SETTINGS) == "train")
     rows = clean_frame(vote(0, query=founder), vote(1, query=other), vote(2, query=other.upper() + "  ?"))
-    sides = query_sides(rows, SETTINGS)
+    sides = chat_sides(rows, SETTINGS)
     assert set(sides["side"]) == {"test"}
     assert sides["cluster"].nunique() == 1
     # The other way round, the other one founds.
     swapped = clean_frame(vote(0, query=other), vote(1, query=founder))
-    assert set(query_sides(swapped, SETTINGS)["side"]) == {"train"}
+    assert set(chat_sides(swapped, SETTINGS)["side"]) == {"train"}
 
 
 def test_a_query_that_joins_two_sides_is_a_conflict_and_attracts_nobody() -> None:
@@ -92,9 +99,31 @@ def test_a_query_that_joins_two_sides_is_a_conflict_and_attracts_nobody() -> Non
 def test_a_bridge_between_two_clusters_of_one_side_is_no_conflict() -> None:
     first, second = question("train"), question("train", avoid="x")
     rows = clean_frame(*(vote(i, query=query) for i, query in enumerate((first, second, f"{first} {second}"))))
-    sides = query_sides(rows, SplitSettings(near_duplicate=0.4))
+    sides = chat_sides(rows, SplitSettings(near_duplicate=0.4))
     assert sides["side"].tolist() == ["train"] * 3
     assert sides["cluster"].iloc[2] == sides["cluster"].iloc[0] != sides["cluster"].iloc[1]
+
+
+def test_all_that_was_asked_in_a_chat_lies_on_the_side_of_its_first_question() -> None:
+    test, train, follow_up = question("test"), question("train"), question("train", avoid="f")
+    chats = [
+        (test, "[]", "test"),
+        (follow_up, said(test), "test"),  # by its own text it would train
+        (follow_up, "[]", "test"),  # claimed for ever
+        (train, "[]", "train"),
+        (follow_up, said(train), "conflicts"),
+        (test.upper(), said(train), "conflicts"),
+        ("never heard before", said(train, test), "conflicts"),
+        (train, said(train), "train"),
+        (follow_up, said(test, "and then?"), "test"),
+    ]
+    rows = clean_frame(*(vote(i, query=query, context=context) for i, (query, context, _) in enumerate(chats)))
+    for known in range(1, len(chats) + 1):  # whatever comes later
+        dataset = build_dataset(rows[:known].sample(frac=1, random_state=0), SETTINGS)
+        sides = votes_by_side(dataset)
+        found = [sides[vote_id].removeprefix("judge_") for vote_id in rows["vote_id"][:known]]
+        assert found == [side for *_, side in chats[:known]]
+        assert leaks(dataset, SETTINGS) == []
 
 
 def test_the_latest_vote_of_a_person_on_a_target_counts() -> None:
@@ -130,6 +159,7 @@ def many_votes(seed: int, number: int) -> pd.DataFrame:
                 at=START - timedelta(minutes=int(draw.integers(1, 10 * 7 * 24 * 60))),
                 user_id=identity(f"person {draw.integers(20)}"),
                 query=queries[draw.integers(len(queries))],
+                context=said(*draw.choice(queries, draw.integers(3) // 2)),
                 message_id=identity(draw.integers(40)),
                 feedback=None,
                 feedback_score=int(draw.integers(1, 6)),

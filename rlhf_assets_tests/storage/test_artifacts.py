@@ -14,7 +14,8 @@ WEEK = "2026-03-01"
 
 
 @pytest.fixture(params=["folder", "url"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
+    monkeypatch.setenv("RLHF_HOME", str(tmp_path / "home"))
     return ArtifactStore(str(tmp_path) if request.param == "folder" else f"memory://{uuid.uuid4()}/artifacts")
 
 
@@ -144,7 +145,15 @@ def test_an_older_week_is_compared_with_what_stood_before_it(store: ArtifactStor
     assert before.card.week == "2026-03-01"
 
 
-def test_a_download_that_was_tampered_with_is_refused() -> None:
+def test_a_download_is_kept_in_the_home_for_its_owner_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RLHF_HOME", str(tmp_path))
+    local = make(ArtifactStore(f"memory://{uuid.uuid4()}/artifacts")).local()
+    assert local.parent == tmp_path / "downloads"
+    assert local.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_download_that_was_tampered_with_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RLHF_HOME", str(tmp_path))
     store = ArtifactStore(f"memory://{uuid.uuid4()}/artifacts")
     made = make(store, run=str(uuid.uuid4()))
     (made.folder / "inner" / "text.txt").write_text("other")

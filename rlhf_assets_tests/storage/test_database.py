@@ -1,6 +1,7 @@
 """Which database is meant, and what a person reads when it does not work: one line, what to do, no password."""
 
 import socket
+import traceback
 
 import psycopg
 import pytest
@@ -58,6 +59,13 @@ def test_without_settings_the_embedded_server_is_meant(server, monkeypatch):
     assert pipeline_url() == embedded_postgres.url(server, "app", "rlhf_pipeline")
     assert dagster_url().startswith("postgresql+psycopg2://")
     assert is_embedded(admin_url())
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:hun%zzter2@h/db", "postgresql://u@h/db?password=hun%zzter2"])
+def test_asking_whether_a_url_is_embedded_shows_no_password(url):
+    with pytest.raises(RlhfError) as caught:
+        is_embedded(url)
+    assert "zzter2" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_an_embedded_server_that_does_not_run(tmp_path, monkeypatch):

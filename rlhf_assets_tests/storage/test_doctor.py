@@ -45,6 +45,18 @@ def test_a_planted_password_shows_nowhere(monkeypatch, found):
         monkeypatch.setenv(name, "postgresql://postgres:hunter2-planted@127.0.0.1:1/app")
     assert "hunter2" not in str(found())
     assert found("feedback")[0].ok is False
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql+psycopg2://u:hun%zzter2@h/db")
+    [finding] = found("Dagster's database")
+    assert (finding.ok, "must be URL-encoded" in finding.detail + finding.mend) == (False, True)
+
+
+def test_a_base_model_of_the_project_s_settings_that_is_not_there(settings, tmp_path, monkeypatch):
+    file = tmp_path / "settings.toml"
+    file.write_text(f'[RewardSettings]\nbase_model = "{tmp_path}/gone"\n[SftSettings]\nbase_model = "./gone"\n')
+    monkeypatch.setenv("RLHF_SETTINGS", str(file))
+    for name, kind in (("reward base model", "RewardSettings"), ("policy base model", "SftSettings")):
+        finding = doctor.model(name)
+        assert (finding.ok, "/gone" in finding.detail, kind in finding.mend) == (False, True, True)
 
 
 def test_a_database_without_the_migrations(empty_url, monkeypatch, found):
