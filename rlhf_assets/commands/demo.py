@@ -114,11 +114,7 @@ def prepare_database() -> tuple[str, str]:
         raise RlhfError(f"the demo loads made-up ratings, so not into your own database; unset {PIPELINE} and {ADMIN}")
     with connect(admin_url()) as connection:
         first, last = load_demo(connection)
-    own = {
-        "RLHF_FIRST_WEEK": first,
-        "RLHF_GOLD": "rlhf_assets.demo.taste:taste",
-        "RLHF_PUBLIC_PROMPTS": "demo",  # the UI may show answers: the questions are the project's own
-    }
+    own = {"RLHF_FIRST_WEEK": first, "RLHF_GOLD": "rlhf_assets.demo.taste:taste"}
     os.environ.update(own)
     write_env(Path(".env"), own)
     return first, last

@@ -67,11 +67,12 @@ def ceiling(test: pd.DataFrame) -> float:
 
 def explained_by_shape() -> float:
     """R2 of a linear fit of taste on an answer's length and on whether it stopped by itself."""
+    from sklearn.linear_model import LinearRegression
+
     answers = list(read_lines(ANSWERS))
     liked = np.array([taste(a["query"], a["response"]) for a in answers])
-    shape = np.array([[1.0, len(a["response"]), a["finished"]] for a in answers])
-    fit = shape @ np.linalg.lstsq(shape, liked, rcond=None)[0]
-    return float(1 - np.var(liked - fit) / np.var(liked))
+    shape = np.array([[len(a["response"]), a["finished"]] for a in answers])
+    return float(LinearRegression().fit(shape, liked).score(shape, liked))
 
 
 def samples(comparison: Artifact) -> list[dict[Any, Any]]:

@@ -15,13 +15,13 @@ def gae(
     Nothing follows a reply's last token: its next value is 0, whether it stopped or was cut.
     Returns advantages and returns (advantage + value), both (rows, tokens), 0 on padding.
     """
-    rewards, values = rewards * mask, values * mask
+    rewards, values = rewards * mask, values * mask  # so that padding holds no surprise
     advantages = torch.zeros_like(rewards)
     following_value = torch.zeros_like(rewards[:, 0])
     following_advantage = torch.zeros_like(rewards[:, 0])
     for t in reversed(range(rewards.shape[1])):
         surprise = rewards[:, t] + discount * following_value - values[:, t]
-        following_advantage = (surprise + discount * gae_lambda * following_advantage) * mask[:, t]
+        following_advantage = surprise + discount * gae_lambda * following_advantage
         following_value = values[:, t]
         advantages[:, t] = following_advantage
     return advantages, (advantages + values) * mask

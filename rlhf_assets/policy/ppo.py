@@ -217,21 +217,23 @@ class PpoTrainer:
     ) -> dict[str, float]:
         """Several passes over the replies in freshly drawn minibatches; stops when the policy has moved too far."""
         settings, steps, too_far = self.settings, [], False
-        for _ in range(settings.epochs):
-            shuffled = torch.randperm(len(rollout.replies), generator=self.draws)
-            for part in shuffled.chunk(settings.minibatches):
-                steps.append(self.gradients(rollout, part.tolist(), assessment, advantages, returns))
-                if first and len(steps) == 1:
-                    check_unmoved(steps[0], self.compute)
-                moved, ratio = steps[-1]["approximate_kl"], steps[-1]["ratio_mean"]
-                too_far = moved > settings.update_kl_limit or ratio > settings.update_ratio_limit
-                if too_far:
-                    break
-                self.optimizer.step()
+        for rows in self.minibatches(len(rollout.replies)):
+            steps.append(self.gradients(rollout, rows, assessment, advantages, returns))
+            if first and len(steps) == 1:
+                check_unmoved(steps[0], self.compute)
+            moved, ratio = steps[-1]["approximate_kl"], steps[-1]["ratio_mean"]
+            too_far = moved > settings.update_kl_limit or ratio > settings.update_ratio_limit
             if too_far:
                 break
+            self.optimizer.step()
         means = {name: float(np.mean([step[name] for step in steps])) for name in steps[0]}
         return means | {"steps": len(steps) - too_far}
+
+    def minibatches(self, replies: int) -> Iterator[list[int]]:
+        """Rows of each optimizer step: every pass over the replies in a fresh order."""
+        for _ in range(self.settings.epochs):
+            for part in torch.randperm(replies, generator=self.draws).chunk(self.settings.minibatches):
+                yield part.tolist()
 
     def gradients(
         self,

@@ -24,8 +24,8 @@ class Reply:
 
 
 def seed_of(*parts: int) -> int:
-    """One generator seed from several numbers, such as (seed, update, prompt)."""
-    return int(np.random.SeedSequence(parts).generate_state(2, np.uint32).view(np.uint64)[0] >> 1)
+    """One generator seed from several numbers, such as (seed, update, prompt); how many they are counts too."""
+    return int(np.random.SeedSequence((len(parts), *parts)).generate_state(2, np.uint32).view(np.uint64)[0] >> 1)
 
 
 @torch.inference_mode()

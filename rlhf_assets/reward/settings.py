@@ -16,9 +16,9 @@ class RewardSettings(Settings):
     model_path: str | None = Field(
         None, description="Folder of an earlier reward model to continue from, instead of the base model."
     )
-    epochs: int = Field(3, gt=0, description="Passes over the training votes; the best by validation is kept.")
+    epochs: int = Field(4, gt=0, description="Passes over the training votes; the best by validation is kept.")
     learning_rate: float = Field(
-        1e-4, gt=0, description="Peak of AdamW's rate; suits small encoders, 2e-5 suits those of 100 million weights."
+        2e-4, gt=0, description="Peak of AdamW's rate; suits small encoders, 2e-5 suits those of 100 million weights."
     )
     batch_size: int = Field(32, gt=0, description="Votes a step.")
     max_length: int = Field(

@@ -24,13 +24,17 @@ from rlhf_assets.reward.settings import RewardSettings
 
 SCORING_BATCH = 64
 GRADIENT_NORM = 1.0
+STRICTNESS_PRIOR = 10.0  # votes; one vote varies about ten times as much as raters' means do
 TEXTS = ("query", "response", "context", "steps_before")  # what the model reads of a vote
 GROUP = 50  # batches sorted by length together: little padding, and still another order each epoch
 
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """`history` holds {epoch, train_mse, validation_mse} from epoch 1 on; validation_mse is None without such votes."""
+    """`history` holds {epoch, train_mse, validation_mse} from epoch 1 on; validation_mse is None without such votes.
+
+    train_mse is against each text's mean vote, corrected for its raters' strictness; validation_mse against the votes.
+    """
 
     history: list[dict[str, float | None]]
     best_epoch: int
@@ -42,8 +46,8 @@ def train_reward(
 ) -> TrainingOutcome:
     """Train on `train`, keep the epoch with the lowest MSE on `validation`, save it to `folder`.
 
-    Both frames have columns query, response, context, steps_before (JSON texts) and score in [0, 1]; a text may stand
-    there once a vote. `folder` gets a plain AutoModelForSequenceClassification with one output, its tokenizer and
+    Both frames have columns query, response, context, steps_before (JSON texts) and score in [0, 1], a row a vote, and
+    `train` has user_id. `folder` gets a plain AutoModelForSequenceClassification with one output, its tokenizer and
     calibration.json, and nothing at all when training fails. The same seed gives the same weights on one machine's
     CPU. Raises RlhfError when the loss is no longer finite or the model cannot be loaded.
     """
@@ -56,11 +60,11 @@ def train_reward(
     model.to(compute.device)  # type: ignore[arg-type]  # a decorator hides the signature
     if compute.device == "cpu":
         model.set_attn_implementation("eager")  # torch's fused attention takes longer there, in bf16 most of all
+    model.get_input_embeddings().requires_grad_(False)  # half of the weights; few votes teach few words
     model.eval()  # dropout stays off: its draws cost a CPU a third of the time, and the best epoch guards enough
-    texts = distinct_texts(train)
+    texts = distinct_texts(train.assign(score=train["score"] - strictness(train)))
     features = encode_frame(tokenizer, texts)
     given, votes = (torch.tensor(texts[name].to_numpy(np.float32)) for name in ("score", "votes"))
-    spread = float((train["score"] ** 2).sum() - (texts["votes"] * texts["score"] ** 2).sum())  # of votes on one text
     held_out, held_out_given = encode_frame(tokenizer, validation), validation["score"].to_numpy(np.float64)
 
     lengths = [len(row["input_ids"]) for row in features]
@@ -89,7 +93,7 @@ def train_reward(
             progress.step(f"epoch {epoch}, loss {mse:.4f}")
         raw = outputs(model, tokenizer, held_out, compute, SCORING_BATCH)
         validation_mse = finite(float(np.mean((raw - held_out_given) ** 2)), epoch, settings) if len(raw) else None
-        history.append({"epoch": epoch, "train_mse": (squares + spread) / len(train), "validation_mse": validation_mse})
+        history.append({"epoch": epoch, "train_mse": squares / len(train), "validation_mse": validation_mse})
         if validation_mse is None or validation_mse < best_mse:  # without validation votes the last epoch is kept
             best_epoch, best_raw = epoch, raw
             best_mse = math.inf if validation_mse is None else validation_mse
@@ -100,6 +104,16 @@ def train_reward(
         tokenizer.save_pretrained(folder)
     (folder / CALIBRATION).write_text(json.dumps(fit_line(best_raw, held_out_given)))
     return TrainingOutcome(history, best_epoch, time.monotonic() - started)
+
+
+def strictness(votes: pd.DataFrame) -> pd.Series:
+    """How far above the mean each vote's rater rates, shrunk towards 0 where they gave few votes; (n,) in scores.
+
+    The random-intercept estimate n / (n + STRICTNESS_PRIOR) of the rater's mean residual: strict and lenient people
+    would else look like bad and good answers. It is used in training alone and then thrown away.
+    """
+    residuals = (votes["score"] - votes["score"].mean()).groupby(votes["user_id"])
+    return residuals.transform("sum") / (residuals.transform("size") + STRICTNESS_PRIOR)
 
 
 def distinct_texts(train: pd.DataFrame) -> pd.DataFrame:
@@ -120,8 +134,9 @@ def start_at_mean(model: PreTrainedModel, mean: float) -> None:
 
 def build_optimizer(model: PreTrainedModel, settings: RewardSettings) -> torch.optim.AdamW:
     """AdamW that decays matrices only: a bias or a norm's gain has no reason to be small."""
-    matrices = [weight for weight in model.parameters() if weight.ndim > 1]
-    vectors = [weight for weight in model.parameters() if weight.ndim <= 1]
+    learning = [weight for weight in model.parameters() if weight.requires_grad]
+    matrices = [weight for weight in learning if weight.ndim > 1]
+    vectors = [weight for weight in learning if weight.ndim <= 1]
     groups = [
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": vectors, "weight_decay": 0.0},

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LinearRegression
 
 from rlhf_assets.demo.answers import ANSWERS
 from rlhf_assets.demo.lines import read_lines
+from rlhf_assets.demo.summary import explained_by_shape
 from rlhf_assets.demo.taste import fresh, on_topic, plain, practical, step_taste, stepwise, taste, words_of
 
 QUERY = "Which grants or loans help renters with home insulation?"
@@ -36,8 +36,5 @@ def test_parts() -> None:
 
 
 def test_taste_is_not_length_and_stopping() -> None:
-    answers = list(read_lines(ANSWERS))
-    liked = np.array([taste(a["query"], a["response"]) for a in answers])
-    shape = np.array([[len(a["response"]), a["finished"]] for a in answers], dtype=float)
-    assert LinearRegression().fit(shape, liked).score(shape, liked) <= 0.5
-    assert liked.std() > 0.1
+    assert explained_by_shape() <= 0.5
+    assert np.std([taste(a["query"], a["response"]) for a in read_lines(ANSWERS)]) > 0.1

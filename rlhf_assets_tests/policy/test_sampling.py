@@ -12,10 +12,10 @@ from rlhf_assets_tests.policy.conftest import FP32
 
 
 def test_drawing_inverts_the_cumulative_distribution():
-    """Probabilities 0.2, 0, 0.3, 0.5: the borders stand at 0.2, 0.2 and 0.5."""
-    logits = torch.tensor([[0.2, 0.0, 0.3, 0.5]]).log().repeat(6, 1)
+    """Probabilities 0, 0.2, 0, 0.3, 0.5: the borders stand at 0.2 and 0.5, and what is impossible is never drawn."""
+    logits = torch.tensor([[0.0, 0.2, 0.0, 0.3, 0.5]]).log().repeat(6, 1)
     tokens, log_probs = draw(logits, torch.tensor([0.0, 0.19, 0.21, 0.49, 0.51, 1.0]), 1.0)
-    assert tokens.tolist() == [0, 0, 2, 2, 3, 3]
+    assert tokens.tolist() == [1, 1, 3, 3, 4, 4]
     assert log_probs[2].item() == pytest.approx(math.log(0.3))
 
 
@@ -39,6 +39,7 @@ def test_the_whole_distribution_is_drawn_from():
 def test_seeds_differ_in_every_part():
     assert len({seed_of(a, b, c) for a in range(3) for b in range(3) for c in range(3)}) == 27
     assert seed_of(1, 2, 3) == seed_of(1, 2, 3) >= 0
+    assert len({seed_of(0), seed_of(0, 0), seed_of(0, 0, 0)}) == 3
 
 
 def test_nan_logits_are_refused(llama: Path):

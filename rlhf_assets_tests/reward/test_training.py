@@ -15,7 +15,7 @@ from rlhf_assets.reward.evaluation import spearman
 from rlhf_assets.reward.inputs import pair
 from rlhf_assets.reward.scoring import RewardScorer
 from rlhf_assets.reward.settings import RewardSettings
-from rlhf_assets.reward.training import build_optimizer, distinct_texts, length_grouped, rate, train_reward
+from rlhf_assets.reward.training import build_optimizer, distinct_texts, length_grouped, rate, strictness, train_reward
 from rlhf_assets_tests.reward.votes import votes
 from rlhf_assets_tests.tiny_models import tiny_gpt2
 
@@ -98,11 +98,11 @@ def test_votes_on_one_text_count_as_one_text_with_their_mean_and_number() -> Non
     assert texts["votes"].tolist() == [3, 1]
 
 
-def test_the_error_of_training_is_that_of_every_vote(encoder: Path, tmp_path: Path) -> None:
-    split = pd.concat([votes(20).assign(score=0.0), votes(20).assign(score=1.0)])  # opposite votes on each text
-    settings = RewardSettings(base_model=str(encoder), epochs=1, learning_rate=1e-9)
-    outcome = train_reward(split, votes(4), settings, FP32, tmp_path)
-    assert outcome.history[0]["train_mse"] == pytest.approx(error(tmp_path, split), rel=1e-4)
+def test_a_rater_strictness_is_shrunk_and_taken_out() -> None:
+    scores = [0.0] * 10 + [1.0] * 10 + [0.5]
+    given = pd.DataFrame({"score": scores, "user_id": ["strict"] * 10 + ["kind"] * 10 + ["new"]})
+    offsets = strictness(given)
+    assert offsets.tolist() == pytest.approx([-0.25] * 10 + [0.25] * 10 + [0.0])  # 10 / (10 + 10) of one half
 
 
 def test_the_epoch_best_on_validation_is_kept(encoder: Path, tmp_path: Path) -> None:
