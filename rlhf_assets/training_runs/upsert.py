@@ -8,7 +8,8 @@ from psycopg.types.json import Jsonb
 
 from rlhf_assets.training_runs.record import RunRow
 
-# A row moves forward only: to completed, to a later attempt, or from started to how the same attempt ended.
+# A row moves forward only: to a later attempt, from started to how the same attempt ended, and to completed even after
+# that attempt was given up; what was recorded of a model outlives the model's folder.
 UPSERT = """
     INSERT INTO public.rlhf_training_runs AS old
         (id, model_type, training_status, start_time, end_time, metrics, model_path)
@@ -23,9 +24,10 @@ UPSERT = """
             IS DISTINCT FROM
           (excluded.training_status, excluded.start_time, excluded.end_time, excluded.metrics, excluded.model_path)
       AND (old.training_status <> 'completed' OR excluded.training_status = 'completed')
+      AND (old.model_path IS NULL OR excluded.model_path IS NOT NULL)
       AND ((excluded.metrics ->> 'attempt')::int > (old.metrics ->> 'attempt')::int
            OR ((excluded.metrics ->> 'attempt')::int = (old.metrics ->> 'attempt')::int
-               AND (old.training_status = 'started' OR old.training_status = excluded.training_status)))
+               AND (old.training_status = 'started' OR excluded.training_status IN (old.training_status, 'completed'))))
 """
 
 

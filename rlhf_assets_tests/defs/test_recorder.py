@@ -41,7 +41,7 @@ def step(context: dg.AssetExecutionContext, config: Ending) -> Iterator[dg.Mater
         context.log_event(dg.AssetObservation(asset_key=asset, partition=week, metadata={"skipped": "3 rows"}))
         return
     with ArtifactStore(ROOT[0]).draft(asset, week, context.run.run_id) as draft:
-        made = draft.commit()
+        made = draft.commit(figures={"loss": 0.5})
     yield dg.MaterializeResult(metadata={"artifact": made.relative_path})
 
 
@@ -226,6 +226,47 @@ def test_a_deleted_artifact_does_not_stop_the_recorder(instance: dg.DagsterInsta
     tick(instance)
     ((model, status, metrics),) = rows(app_url)
     assert (model, status, metrics["week"]) == ("sft", "completed", WEEK)
+
+
+def test_what_was_recorded_outlives_the_artifact(instance: dg.DagsterInstance, app_url: str) -> None:
+    launch(instance, sft_policy)
+    tick(instance)
+    shutil.rmtree(ROOT[0])
+    tick(instance)
+    with psycopg.connect(app_url) as connection:
+        recorded = connection.execute("select metrics -> 'figures', model_path from rlhf_training_runs").fetchall()
+    ((figures, path),) = recorded
+    assert figures == {"loss": 0.5}
+    assert path.startswith(ROOT[0])
+
+
+def test_a_broken_card_of_promotion_hides_no_verdict_and_stops_nothing(
+    instance: dg.DagsterInstance, app_url: str
+) -> None:
+    launch(instance, ppo_policy)
+    store = ArtifactStore(ROOT[0])
+    (policy,) = store.of_week("ppo_policy", WEEK)
+    with store.draft("promotion", WEEK, "a-later-run") as draft:
+        draft.commit("rejected", parents=[policy])
+    broken = Path(ROOT[0]) / "promotion" / WEEK / "broken" / "card.json"
+    broken.parent.mkdir()
+    broken.write_text("{")
+    tick(instance)
+    ((_, _, metrics),) = rows(app_url)
+    assert metrics["gate"] == "rejected"
+
+
+def test_a_tick_without_time_still_moves_on(
+    instance: dg.DagsterInstance, app_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading again what lies before the cursor may take the whole budget."""
+    monkeypatch.setattr("rlhf_assets.defs.training_runs.recorder.BUDGET_SECONDS", -1.0)
+    for _ in range(3):
+        launch(instance, sft_policy)
+    cursor = None
+    for recorded in (1, 2, 3):
+        cursor = tick(instance, cursor)
+        assert len(rows(app_url)) == recorded
 
 
 def test_other_assets_are_nobodys_training(instance: dg.DagsterInstance, app_url: str) -> None:

@@ -73,6 +73,8 @@ HISTORIES = [
     ([training("started"), training("completed")], "completed", 1),
     ([training("completed"), training("started")], "completed", 1),
     ([training("failed"), training("started")], "failed", 1),
+    ([training("failed"), training("completed")], "completed", 1),  # given up too early; it was made after all
+    ([training("completed"), training("failed")], "completed", 1),
     ([training("failed"), training("started", attempt=2)], "started", 2),
     ([training("started", attempt=2), training("failed")], "started", 2),
     ([training("failed"), training("completed", attempt=2)], "completed", 2),

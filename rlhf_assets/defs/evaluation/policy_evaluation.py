@@ -1,6 +1,5 @@
 """How the week's policies compare on prompts that nothing was trained on."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 
 CODE_VERSION = "1"
 SAMPLES = "samples.parquet"  # every prompt with every policy's answer; holds users' text
-SHOWN = 5  # prompts whose answers the UI shows, where prompts are public
+SHOWN = 5  # shipped questions whose answers the UI shows
+LEARNT = [f"{voters}{side}.parquet" for voters in ("", "judge_") for side in ("train", "validation")]
 
 
 @launchpad_form
@@ -38,8 +38,23 @@ def policy_of_run(store: ArtifactStore, week: str, run_id: str) -> Artifact | No
 
 
 def lineage(store: ArtifactStore, artifact: Artifact, asset: str) -> Artifact:
-    """The artifact of that asset that this one was made from."""
-    return store.open(next(parent.path for parent in artifact.card.parents if parent.asset == asset))
+    """The artifact of that asset and the same week that this one was made from: the candidate, not the incumbent."""
+    week = artifact.card.week
+    return store.open(next(p.path for p in artifact.card.parents if (p.asset, p.week) == (asset, week)))
+
+
+def unseen(prompts: "pd.DataFrame", store: ArtifactStore, *models: Artifact) -> "pd.DataFrame":
+    """The prompts of which no turn was on the training or validation side, the judge's included, of a model's dataset.
+
+    A model may have been made from another dataset than the prompts' sides are those of.
+    """
+    from rlhf_assets.feedback.split import CHAT, user_turns
+
+    datasets = {data.relative_path: data for data in (lineage(store, model, "reward_dataset") for model in models)}
+    frames = [data.frame(name)[CHAT].drop_duplicates() for data in datasets.values() for name in LEARNT]
+    learnt = {turn for rows in frames for chat in rows.itertuples(index=False) for turn in user_turns(*chat)}
+    chats = prompts[CHAT].itertuples(index=False)
+    return prompts[[learnt.isdisjoint(user_turns(*chat)) for chat in chats]]
 
 
 @dg.asset(
@@ -67,23 +82,24 @@ def policy_evaluation(
     from rlhf_assets.storage.models import resolve_model
 
     store, week, settings = artifacts.store, week_of_run(context), settings_of(config, EvaluationSettings)
-    ppo = policy_of_run(store, week, context.run.run_id)
-    judge = store.newest("judge_model", week)
-    if ppo is None or judge is None:
-        skip(context, week, why_none(store, "judge_model" if ppo else "ppo_policy", week))
-        return
     with mendable():
-        sft, asked = (lineage(store, ppo, asset) for asset in ("sft_policy", "policy_prompts"))
-        prompts = asked.frame(PROMPTS).query("side == 'test'")
+        ppo = policy_of_run(store, week, context.run.run_id)
+        judge = store.newest("judge_model", week)
+        if ppo is None or judge is None:
+            skip(context, week, why_none(store, "judge_model" if ppo else "ppo_policy", week))
+            return
+        sft, reward, asked = (lineage(store, ppo, asset) for asset in ("sft_policy", "reward_model", "policy_prompts"))
+        held_out = asked.frame(PROMPTS).query("side == 'test'")
+        prompts = unseen(held_out, store, sft, reward, judge)
+        if prompts.empty:
+            skip(context, week, "no held-out prompts to compare policies on")
+            return
+        promoted = store.promoted_before(week)
+        policies: dict[str, str | Path] = {"base": resolve_model(sft.card.settings["base_model"]), "sft": sft.local()}
+        if promoted:
+            policies["promoted"] = promoted.local()
+        policies["ppo"] = ppo.local()  # last: the later policy is the one whose wins are counted
         taste = gold.load()
-    if prompts.empty:
-        skip(context, week, "no held-out prompts to compare policies on")
-        return
-    promoted = store.promoted_before(week)
-    policies: dict[str, str | Path] = {"base": resolve_model(sft.card.settings["base_model"]), "sft": sft.local()}
-    if promoted:
-        policies["promoted"] = promoted.local()
-    policies["ppo"] = ppo.local()  # last: the later policy is the one whose wins are counted
     with mendable(), store.draft("policy_evaluation", week, context.run.run_id) as draft:
         device = compute.choose()
         scorers: dict[str, Callable[..., np.ndarray]] = {"judge": RewardScorer(judge.local(), device).score}
@@ -97,7 +113,10 @@ def policy_evaluation(
             settings=settings,
             seeds={"seed": settings.seed},
             code_version=CODE_VERSION,
-            counts={"prompts": outcome.samples["prompt_id"].nunique()},
+            counts={
+                "prompts": outcome.samples["prompt_id"].nunique(),
+                "prompts_seen_before": len(held_out) - len(prompts),
+            },
             figures={**outcome.figures, "compute": f"{device.device} {device.precision}"},
         )
     figures = made.card.figures
@@ -106,8 +125,9 @@ def policy_evaluation(
         "policies": interval_table("policy", figures["policies"]),
         **{f"ppo_vs_sft_{name}": interval["value"] for name, interval in figures["win_rates"]["ppo_vs_sft"].items()},
     }
-    if os.environ.get("RLHF_PUBLIC_PROMPTS") == "demo":  # these prompts are shipped with the project, nobody's own
-        extra["answers"] = side_by_side(outcome.samples)
+    public = public_samples(outcome.samples, prompts)
+    if not public.empty:
+        extra["answers"] = side_by_side(public)
     yield report(context, {week: made}, "policy_evaluation", extra)
 
 
@@ -137,6 +157,16 @@ def shown(figure: dict[str, float | None] | float | None) -> str:
     interval = figure if isinstance(figure, dict) else {"value": figure}
     value, *edges = ("undefined" if number is None else f"{number:.3f}" for number in interval.values())
     return f"{value} ({' to '.join(edges)})" if edges else value
+
+
+def public_samples(samples: "pd.DataFrame", prompts: "pd.DataFrame") -> "pd.DataFrame":
+    """The answers to questions that are shipped with the project and open their chat, so that they are nobody's own."""
+    from rlhf_assets.demo.answers import ANSWERS
+    from rlhf_assets.demo.lines import read_lines
+
+    shipped = {line["query"] for line in read_lines(ANSWERS)}
+    shown = prompts[prompts["query"].isin(shipped) & (prompts["context"] == "[]")]
+    return samples[samples["prompt_id"].isin(shown["prompt_id"])]
 
 
 def side_by_side(samples: "pd.DataFrame") -> dg.MarkdownMetadataValue:

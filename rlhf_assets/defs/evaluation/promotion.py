@@ -9,7 +9,9 @@ from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
 from rlhf_assets.defs.partitions import RUN_A_WEEK, WEEKS, week_of_run
 from rlhf_assets.defs.reporting import OWNERS, mendable, report, skip
 from rlhf_assets.defs.resources import Artifacts
+from rlhf_assets.errors import RlhfError
 from rlhf_assets.policy.settings import GateSettings
+from rlhf_assets.storage.artifacts import Artifact
 
 CODE_VERSION = "1"
 
@@ -48,8 +50,9 @@ def promotion(
     if status_of(settings, evaluation) == "experiment":
         skip(context, week, "an experiment is never promoted")
         return
-    reasons = promotion_gate(evaluation.card.figures, settings)
-    with store.draft("promotion", week, context.run.run_id) as draft:
+    with mendable(), store.draft("promotion", week, context.run.run_id) as draft:
+        check_incumbent(evaluation, policy, store.promoted_before(week))
+        reasons = promotion_gate(evaluation.card.figures, settings)
         made = draft.commit(
             "rejected" if reasons else "promoted",
             parents=[policy, evaluation],
@@ -57,5 +60,16 @@ def promotion(
             code_version=CODE_VERSION,
             reasons=reasons,
         )
-    in_use = not reasons and store.promote(policy)
+        in_use = not reasons and store.promote(policy)
     yield report(context, {week: made}, "promotion", {"in_use": in_use, "policy": policy.relative_path})
+
+
+def check_incumbent(evaluation: Artifact, policy: Artifact, incumbent: Artifact | None) -> None:
+    """RlhfError unless the policy was compared with that incumbent: evaluations of a backfill run in any order."""
+    policies = {parent.path for parent in evaluation.card.parents if parent.asset == "ppo_policy"}
+    if policies - {policy.relative_path} != ({incumbent.relative_path} if incumbent else set()):
+        week = evaluation.card.week
+        raise RlhfError(
+            f"the comparison of week {week} was made before an earlier week's promotion changed; "
+            f"make policy_evaluation of {week} anew"
+        )

@@ -51,14 +51,14 @@ def ppo_policy(
     from rlhf_assets.reward.scoring import RewardScorer
 
     store, week, settings = artifacts.store, week_of_run(context), settings_of(config, PpoSettings)
-    reward = store.newest("reward_model", week)
-    start = store.for_run("sft_policy", week, context.run.run_id)
-    if reward is None or start is None:
-        skip(context, week, why_none(store, "sft_policy" if reward else "reward_model", week))
-        return
     with mendable():
+        reward = store.newest("reward_model", week)
+        start = store.for_run("sft_policy", week, context.run.run_id)
+        if reward is None or start is None:
+            skip(context, week, why_none(store, "sft_policy" if reward else "reward_model", week))
+            return
         asked = store.for_run("policy_prompts", week, context.run.run_id) or store.require("policy_prompts", week)
-    prompts = asked.frame(PROMPTS).query("side == 'train'")
+        prompts = asked.frame(PROMPTS).query("side == 'train'")
     with mendable(), store.draft("ppo_policy", week, context.run.run_id) as draft:
         device = compute.choose()
         scorer = RewardScorer(reward.local(), device)

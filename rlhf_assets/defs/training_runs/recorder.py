@@ -42,7 +42,7 @@ def record_since(
     for record in instance.get_run_records(changed, order_by="update_timestamp", ascending=True):
         rows += rows_of(record.dagster_run)
         seen = max(seen, record.update_timestamp)
-        if time.monotonic() > deadline:  # the next tick goes on here
+        if seen > since and time.monotonic() > deadline:  # the next tick goes on here
             break
     if not rows:
         return 0, seen
@@ -50,9 +50,9 @@ def record_since(
         return upsert(connection, rows), seen
 
 
-def record_runs(instance: dg.DagsterInstance) -> int:
-    """Tick once, for a command that ran something itself; says how many rows changed."""
-    written, _ = record_since(instance, Database(), Artifacts().store, datetime.now(UTC) - RECENT)
+def record_runs(instance: dg.DagsterInstance, since: datetime | None = None) -> int:
+    """Tick once, for a command that ran something itself since then; says how many rows changed."""
+    written, _ = record_since(instance, Database(), Artifacts().store, since or datetime.now(UTC) - RECENT)
     return written
 
 

@@ -15,7 +15,7 @@ from dagster._core.storage.tags import (
 
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.feedback.weeks import weeks_between
-from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
+from rlhf_assets.storage.artifacts import CARD, Artifact, ArtifactStore
 from rlhf_assets.training_runs.record import MODEL_TYPES, Outcome, Training
 
 TOLD = {
@@ -141,24 +141,31 @@ def artifact_of(store: ArtifactStore, entry: EventLogEntry) -> Artifact | None:
 
 
 def still_there(store: ArtifactStore, path: str) -> Artifact | None:
-    """The artifact at `path`, None when somebody deleted it."""
+    """The artifact at `path`, None when somebody deleted it or its card cannot be read."""
     try:
         return store.open(path)
     except RlhfError:
         return None
 
 
+def verdicts(store: ArtifactStore, week: str) -> list[Artifact]:
+    """Every readable verdict of promotion in that week, oldest first; a broken card must not stop the recorder."""
+    cards = (store.root / "promotion" / week).glob(f"*/{CARD}")
+    found = [still_there(store, f"promotion/{week}/{card.parent.name}") for card in cards]
+    return sorted((verdict for verdict in found if verdict), key=lambda verdict: verdict.card.created_at)
+
+
 def verdict_on(store: ArtifactStore, policy: Artifact) -> Artifact | None:
     """The newest verdict of promotion on that policy."""
-    verdicts = store.of_week("promotion", policy.card.week)
-    ours = [v for v in verdicts if any(parent.path == policy.relative_path for parent in v.card.parents)]
+    path = policy.relative_path
+    ours = [v for v in verdicts(store, policy.card.week) if any(parent.path == path for parent in v.card.parents)]
     return ours[-1] if ours else None
 
 
 def judged_by(instance: dg.DagsterInstance, run: dg.DagsterRun, store: ArtifactStore) -> list[dg.DagsterRun]:
     """Earlier runs whose policies this run's promotion judged: their rows carry the verdict."""
-    verdicts = [store.of_run("promotion", week, run.run_id) for week in weeks_of_run(run)]
-    paths = [parent.path for v in verdicts if v for parent in v.card.parents if parent.asset == "ppo_policy"]
+    own = [v for week in weeks_of_run(run) for v in verdicts(store, week) if v.card.run_id == run.run_id]
+    paths = [parent.path for v in own for parent in v.card.parents if parent.asset == "ppo_policy"]
     made_by = {policy.card.run_id for path in paths if (policy := still_there(store, path))} - {run.run_id}
     return [other for run_id in sorted(made_by) if (other := instance.get_run_by_id(run_id))]
 
