@@ -67,7 +67,7 @@ def train(
     week, started = week or last_closed_week(), datetime.now(UTC)
     with open_instance() as instance:
         done = materialize_weeks(instance, TRAINED[what], week, week, run_config(changed, TRAINED[what]))
-        record_runs(instance)
+        record_runs(instance, started)
     rows = recorded_runs(since=started)
     if as_json:
         print_json({"week": week, "success": done, "runs": rows})

@@ -198,7 +198,7 @@ def model(name: str) -> Finding:
     from rlhf_assets.reward.settings import RewardSettings
     from rlhf_assets.storage.models import resolve_model
 
-    kind = RewardSettings if name.startswith("reward") else SftSettings
+    kind: type[RewardSettings | SftSettings] = RewardSettings if name.startswith("reward") else SftSettings
     wanted = project_settings(kind).base_model
     found = resolve_model(wanted)
     if found == wanted and not Path(found).is_dir():
