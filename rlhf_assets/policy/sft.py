@@ -109,6 +109,7 @@ def arguments(settings: SftSettings, compute: Compute, scratch: str) -> SFTConfi
         save_strategy="no",
         report_to="none",
         logging_steps=1,
+        logging_nan_inf_filter=False,  # it would log the mean of earlier losses instead
         disable_tqdm=True,
         seed=settings.seed,
     )

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rlhf_assets.errors import RlhfError
-from rlhf_assets.policy.evaluation import evaluate_policies, repetition
+from rlhf_assets.policy.evaluation import answer, evaluate_policies, repetition
 from rlhf_assets.policy.plots import training_history, win_rates
 from rlhf_assets.policy.settings import EvaluationSettings
 from rlhf_assets.policy.weights import load_policy
@@ -53,6 +53,12 @@ def test_kl_is_the_exact_divergence_of_whole_replies(gpt2: Path, prompts: pd.Dat
     figures = evaluate_policies(policies, prompts, {"judge": length}, "sft", many, FP32).figures
     assert figures["policies"]["ppo"]["length"] == 200
     assert figures["policies"]["ppo"]["kl"] == pytest.approx(200 * exact, rel=0.05)
+
+
+def test_each_reply_keeps_its_own_log_probability(llama: Path, prompts: pd.DataFrame):
+    answered = answer(llama, prompts.to_dict("records"), SETTINGS, FP32)
+    drawn = [sum(reply.log_probs) for reply in answered.replies]
+    assert answered.log_probs == pytest.approx(np.array(drawn), abs=1e-3)
 
 
 def test_evaluation_repeats_itself(llama: Path, prompts: pd.DataFrame):

@@ -84,6 +84,6 @@ def test_too_few_good_answers_are_refused(llama: Path, examples: pd.DataFrame, t
 
 def test_a_loss_that_diverges_is_refused(llama: Path, examples: pd.DataFrame, tmp_path: Path):
     settings = SftSettings(base_model=str(llama), learning_rate=1e30, warmup_share=0.0, batch_size=8, minimum_rows=10)
-    with pytest.raises(RlhfError, match="not finite"):
+    with pytest.raises(RlhfError, match="the loss of SFT is not finite"):
         train_sft(examples, settings, FP32, tmp_path / "sft")
     assert not (tmp_path / "sft").exists()
