@@ -12,7 +12,6 @@ from rlhf_assets.defs.resources import Artifacts, ComputeResource
 from rlhf_assets.reward.settings import RewardSettings
 
 CODE_VERSION = "1"
-TEXTS = ("query", "response", "context", "steps_before")
 PREDICTIONS = "test_predictions.parquet"  # the test rows with what the model says; holds users' text
 
 
@@ -28,7 +27,7 @@ def train(
     from rlhf_assets.reward.gate import reward_gate
     from rlhf_assets.reward.plots import predicted_by_score, training_history
     from rlhf_assets.reward.scoring import RewardScorer
-    from rlhf_assets.reward.training import train_reward
+    from rlhf_assets.reward.training import TEXTS, train_reward
 
     asset, store, week = context.asset_key.to_user_string(), artifacts.store, week_of_run(context)
     with mendable():
