@@ -25,7 +25,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     folder = resolve_model(str(name))
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise RlhfError(f"cannot load the tokenizer of {name}: {first_line(error)}") from error
     if tokenizer.eos_token_id is None:
         raise RlhfError(f"the tokenizer of {name} has no end-of-text token; a policy could never stop, choose another")

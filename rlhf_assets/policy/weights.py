@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from rlhf_assets.compute import Compute
@@ -28,7 +29,7 @@ def load_policy(name: str | Path, compute: Compute) -> tuple[PreTrainedModel, Pr
         # an embedding's padding row gets no gradient: it must not be a token that the policy has to learn
         config.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id < config.vocab_size else None
         model: Any = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise RlhfError(f"cannot load the policy {name}: {first_line(error)}") from error
     add_rows(model, len(tokenizer))
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id

@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rlhf_assets.compute import Compute, autocast
+from rlhf_assets.errors import RlhfError
 from rlhf_assets.reward.inputs import Features, encode
 from rlhf_assets.reward.loading import load_classifier
 
@@ -19,13 +20,16 @@ class RewardScorer:
     """A reward model loaded once; reads text, so it serves a policy with any tokenizer."""
 
     def __init__(self, folder_or_name: str | Path, compute: Compute) -> None:
-        """Raises RlhfError when it cannot be loaded, has no trained head with one output or holds NaN."""
+        """Raises RlhfError when model or calibration cannot be loaded, the head is not trained or has NaN."""
         self.compute = compute
         model, self.tokenizer = load_classifier(str(folder_or_name), trained=True)
         self.model = model.to(compute.device).eval()  # type: ignore[arg-type]  # a decorator hides the signature
         calibration = Path(folder_or_name) / CALIBRATION
-        fitted = json.loads(calibration.read_text()) if calibration.is_file() else {"gain": 1.0, "bias": 0.0}
-        self.gain, self.bias = float(fitted["gain"]), float(fitted["bias"])
+        try:
+            fitted = json.loads(calibration.read_text()) if calibration.is_file() else {"gain": 1.0, "bias": 0.0}
+            self.gain, self.bias = float(fitted["gain"]), float(fitted["bias"])
+        except (ValueError, KeyError, TypeError):
+            raise RlhfError(f"{calibration} holds no calibration; train the reward model again") from None
 
     def score(
         self,

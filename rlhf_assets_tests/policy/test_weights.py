@@ -1,7 +1,10 @@
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 from transformers import AutoModelForCausalLM
 
@@ -70,6 +73,30 @@ def test_weights_that_are_not_finite_are_neither_saved_nor_loaded(llama: Path, t
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(RlhfError, match="not finite"):
         load_policy(tmp_path, FP32)
+
+
+def cut(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+
+
+def narrow(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"] = weights["model.norm.weight"][:16].clone()
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def empty_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("{}")
+
+
+@pytest.mark.parametrize("spoil", [cut, narrow, empty_tokenizer])
+def test_a_spoilt_folder_is_one_clear_line(spoil: Callable[[Path], None], llama: Path, tmp_path: Path):
+    folder = shutil.copytree(llama, tmp_path / "copy")
+    spoil(folder)
+    with pytest.raises(RlhfError, match=r"cannot load the (policy|tokenizer)") as caught:
+        load_policy(folder, FP32)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_folder_without_a_model_is_one_clear_line(llama: Path, tmp_path: Path):

@@ -120,6 +120,10 @@ def spoil_config(folder: Path) -> None:
     (folder / "config.json").write_text("{")
 
 
+def spoil_calibration(folder: Path) -> None:
+    (folder / "calibration.json").write_text('{"gain"')
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -128,6 +132,7 @@ def spoil_config(folder: Path) -> None:
         (spoil_outputs, "no trained reward model"),
         (spoil_file, "cannot load"),
         (spoil_config, "cannot load"),
+        (spoil_calibration, "holds no calibration"),
         (shutil.rmtree, "cannot load"),
     ],
 )
