@@ -256,6 +256,30 @@ def test_a_broken_card_of_promotion_hides_no_verdict_and_stops_nothing(
     assert metrics["gate"] == "rejected"
 
 
+def test_a_policy_rejected_by_a_later_run_has_the_reasons_in_its_row(
+    instance: dg.DagsterInstance, app_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rlhf_assets.defs.evaluation.promotion import promotion
+    from rlhf_assets.defs.resources import Artifacts
+
+    monkeypatch.setattr("rlhf_assets.defs.training_runs.recorder.REREAD", timedelta(0))
+    launch(instance, ppo_policy)
+    cursor = tick(instance)
+    store = ArtifactStore(ROOT[0])
+    worse = {"policies": {"ppo": {"kl": 90.0}}, "win_rates": {"ppo_vs_sft": {"judge": {"low": 0.4}}}}
+    with store.draft("policy_evaluation", WEEK, "an evaluation") as draft:
+        draft.commit(parents=store.of_week("ppo_policy", WEEK), figures=worse)
+    assert dg.materialize(
+        [promotion], partition_key=WEEK, instance=instance, resources={"artifacts": Artifacts()}
+    ).success
+    tick(instance, cursor)
+    ((model, status, metrics),) = rows(app_url)
+    assert (model, status, metrics["gate"]) == ("policy", "completed", "rejected")
+    unsure, far = metrics["reasons"]
+    assert "as low as 0.40" in unsure
+    assert "90.00 nats" in far
+
+
 def test_a_tick_without_time_still_moves_on(
     instance: dg.DagsterInstance, app_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
