@@ -3,17 +3,23 @@
 The tests share one deployment and build on each other in the order of this file, as a deployment's weeks do.
 """
 
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import psycopg
 import pytest
 from dagster._core.test_utils import instance_for_test
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import ModuleTarget
+from dagster._daemon.backfill import execute_backfill_iteration
+from dagster_graphql.cli import execute_query
 
 from rlhf_assets.storage import embedded_postgres
 from rlhf_assets.storage.artifacts import ArtifactStore
@@ -23,6 +29,17 @@ from rlhf_assets_tests.defs.world import LAST, WEEKS, World, environment, freshl
 
 FEEDBACK = ["raw_message_feedback", "raw_step_feedback", "clean_feedback", "quarantined_feedback", "feedback_audit"]
 TYPES = {"reward_model": "reward", "judge_model": "judge", "sft_policy": "sft", "ppo_policy": "policy"}
+PATIENCE = 300  # seconds
+
+UI_LAUNCH = """
+mutation LaunchPipelineExecution($executionParams: ExecutionParams!) {
+  launchPipelineExecution(executionParams: $executionParams) {
+    __typename
+    ... on LaunchRunSuccess { run { id } }
+    ... on Error { message }
+  }
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +62,27 @@ def world(server: Path, migrated: str, tmp_path_factory: pytest.TempPathFactory)
             yield World(instance, ArtifactStore(str(folder / "artifacts")), app_url)
 
 
+@pytest.fixture(scope="module")
+def workspace(world: World) -> Iterator[WorkspaceProcessContext]:
+    """What webserver and daemon hold: the instance and a code server, which runs what they launch."""
+    location = world.module("automation.launch").LOCATION
+    target = ModuleTarget("rlhf_assets.definitions", None, None, location)
+    with WorkspaceProcessContext(world.instance, target) as workspace:
+        yield workspace
+
+
+def backfill(world: World, workspace: WorkspaceProcessContext, assets: list[str], weeks: list[str]) -> Any:
+    """As from `rlhf backfill`: asked for over GraphQL, launched by the daemon's own iteration; its last status."""
+    launch = world.module("automation.launch")
+    asked = launch.request_backfill(world.instance, assets, weeks[0], weeks[-1])
+    deadline = time.monotonic() + PATIENCE
+    while not (status := launch.backfill_status(world.instance, asked)).done and time.monotonic() < deadline:
+        list(execute_backfill_iteration(workspace, dg.get_dagster_logger()))
+        world.record()
+        time.sleep(0.5)
+    return status
+
+
 def card_of(world: World, asset: str) -> str:
     """Run id of the accepted artifact of the last week."""
     return world.store.require(asset, LAST).card.run_id
@@ -58,21 +96,9 @@ def test_datasets_name_the_command_when_a_week_was_never_extracted(
     assert world.store.all("reward_dataset") == []
 
 
-def test_a_backfill_of_four_weeks_of_feedback_is_one_run(world: World) -> None:
-    """As from `rlhf backfill`: asked for over GraphQL, launched by the daemon's own iteration, run by a code server."""
-    from dagster._core.workspace.context import WorkspaceProcessContext
-    from dagster._core.workspace.load_target import ModuleTarget
-    from dagster._daemon.backfill import execute_backfill_iteration
-
-    launch = world.module("automation.launch")
+def test_a_backfill_of_four_weeks_of_feedback_is_one_run(world: World, workspace: WorkspaceProcessContext) -> None:
     before = len(world.instance.get_runs())
-    backfill = launch.request_backfill(world.instance, FEEDBACK, WEEKS[0], LAST)
-    target = ModuleTarget("rlhf_assets.definitions", None, None, launch.LOCATION)
-    with WorkspaceProcessContext(world.instance, target) as workspace:
-        deadline = time.monotonic() + 300
-        while not (status := launch.backfill_status(world.instance, backfill)).done and time.monotonic() < deadline:
-            list(execute_backfill_iteration(workspace, dg.get_dagster_logger()))
-            time.sleep(0.5)
+    status = backfill(world, workspace, FEEDBACK, WEEKS)
     assert status.succeeded, status
     assert status.runs == {"SUCCESS": 1}
     assert len(world.instance.get_runs()) == before + 1
@@ -109,6 +135,7 @@ def test_a_weekly_run_is_one_row_a_model(world: World) -> None:
     verdict = world.store.newest("promotion", LAST, ("promoted", "rejected"))
     assert verdict is not None
     assert rows["policy"]["metrics"]["gate"] == verdict.card.status
+    assert rows["policy"]["metrics"].get("reasons", []) == verdict.card.reasons
     assert world.record() == 0, "a second tick changes nothing"
 
 
@@ -150,6 +177,60 @@ def test_a_materialization_of_several_weeks_is_a_row_a_week(world: World) -> Non
     world.record()
     new = world.rows()[before:]
     assert [(row["model_type"], row["metrics"]["week"]) for row in new] == [("sft", week) for week in WEEKS[2:]]
+
+
+def test_a_backfill_of_models_is_a_run_and_a_row_a_week(world: World, workspace: WorkspaceProcessContext) -> None:
+    before = len(world.rows())
+    status = backfill(world, workspace, ["reward_model"], WEEKS[2:])
+    assert status.succeeded, status
+    assert status.runs == {"SUCCESS": 2}
+    world.record()
+    assert len(world.rows()) == before + 2
+    new = {row["metrics"]["week"]: row for run in world.instance.get_runs(limit=2) for row in world.rows(run.run_id)}
+    assert sorted(new) == WEEKS[2:]
+    assert {(row["model_type"], row["training_status"]) for row in new.values()} == {("reward", "completed")}
+
+
+def test_a_launch_from_the_ui_is_one_row_a_model(world: World, workspace: WorkspaceProcessContext) -> None:
+    """What the UI sends for one week of two models, run by a process of its own."""
+    selector = {
+        "repositoryLocationName": world.module("automation.launch").LOCATION,
+        "repositoryName": "__repository__",
+        "pipelineName": "__ASSET_JOB",
+        "assetSelection": [{"path": ["judge_model"]}, {"path": ["sft_policy"]}],
+        "assetCheckSelection": [],
+    }
+    asked = {
+        "mode": "default",
+        "executionMetadata": {"tags": [{"key": "dagster/partition", "value": LAST}]},
+        "runConfigData": json.dumps(
+            {"execution": {"config": {"in_process": {}}}}
+        ),  # a process a step takes twice as long
+        "selector": selector,
+    }
+    before = len(world.rows())
+    answer = execute_query(workspace, UI_LAUNCH, {"executionParams": asked})
+    run_id = answer["data"]["launchPipelineExecution"]["run"]["id"]
+    deadline = time.monotonic() + PATIENCE
+    while not (run := world.instance.get_run_by_id(run_id)).is_finished and time.monotonic() < deadline:
+        world.record()
+        time.sleep(0.5)
+    assert run.is_success
+    world.record()
+    assert sorted(row["model_type"] for row in world.rows(run_id)) == ["judge", "sft"]
+    assert {row["training_status"] for row in world.rows(run_id)} == {"completed"}
+    assert len(world.rows()) == before + 2
+
+
+def test_a_device_chosen_in_the_launchpad_is_what_a_model_is_trained_on(world: World) -> None:
+    made = {}
+    for precision in ("fp32", "bf16"):
+        assert world.materialize("judge_model", compute={"device": "cpu", "precision": precision})
+        model = world.store.of_run("judge_model", LAST, world.last_run().run_id)
+        assert model is not None
+        assert model.card.figures["compute"] == f"cpu {precision}"
+        made[precision] = model.card.files["model.safetensors"]
+    assert made["fp32"] != made["bf16"]
 
 
 def test_an_experiment_feeds_no_policy(world: World) -> None:

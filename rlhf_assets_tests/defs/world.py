@@ -58,9 +58,18 @@ class World:
         """A module of `rlhf_assets.defs`, loaded under this deployment's environment."""
         return importlib.import_module(f"rlhf_assets.defs.{name}")
 
-    def materialize(self, *keys: str, week: str = LAST, config: Mapping[str, Any] | None = None) -> bool:
-        ops = {"ops": {name: {"config": values} for name, values in (config or {}).items()}}
-        return self.module("automation.launch").materialize_weeks(self.instance, keys, week, week, ops)
+    def materialize(
+        self,
+        *keys: str,
+        week: str = LAST,
+        config: Mapping[str, Any] | None = None,
+        compute: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Run these assets in this process, with what a launchpad would hold for them and for the device."""
+        form: dict[str, Any] = {"ops": {name: {"config": values} for name, values in (config or {}).items()}}
+        if compute:
+            form["resources"] = {"compute": {"config": compute}}
+        return self.module("automation.launch").materialize_weeks(self.instance, keys, week, week, form)
 
     def record(self) -> int:
         return self.module("training_runs.recorder").record_runs(self.instance)
