@@ -44,10 +44,11 @@ def project(settings: None, dagster_db: str, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
     toml = tmp_path / "rlhf.toml"
     toml.write_text(
-        f'[RewardSettings]\nbase_model = "{tiny_encoder(tmp_path / "encoder")}"\nepochs = 2\nminimum_rows = 5\n'
+        f'[RewardSettings]\nbase_model = "{tiny_encoder(tmp_path / "encoder")}"\nepochs = 5\n'
+        "learning_rate = 3e-3\nminimum_rows = 5\n"
     )
     monkeypatch.setenv("RLHF_SETTINGS", str(toml))
-    assert rlhf("import", "-", stdin=json_lines(*ratings(people=20, each=4))).exit_code == 0
+    assert rlhf("import", "-", stdin=json_lines(*ratings(people=20, each=12))).exit_code == 0
 
 
 @pytest.mark.usefixtures("project")
@@ -66,15 +67,15 @@ def test_from_imported_feedback_to_a_recorded_reward_model() -> None:
     }
     store = ArtifactStore(artifact_root())
     own = store.of_week("reward_model", WEEK)[-1]
-    assert own.card.status in ("accepted", "rejected")
-    assert own.card.settings["epochs"] == 2
+    assert (own.card.status, own.card.settings["epochs"]) == ("accepted", 5)
 
     assert rlhf("train", "reward", "--week", WEEK, "--epochs", 1, "--model-path", own.local()).exit_code == 0
     tried = {name: store.of_week(name, WEEK)[-1].card for name in ("reward_model", "judge_model")}
     assert {card.settings["epochs"] for card in tried.values()} == {1}
     assert tried["reward_model"].settings["model_path"] == str(own.local())
     assert tried["judge_model"].settings["model_path"] is None
-    assert "accepted" not in {card.status for card in tried.values()}
+    assert tried["reward_model"].status == "experiment"
+    assert tried["judge_model"].status == ("rejected" if tried["judge_model"].reasons else "experiment")
 
     listed = json.loads(rlhf("runs", "--json").stdout)["runs"]
     assert len(listed) == 4
