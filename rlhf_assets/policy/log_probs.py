@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 from rlhf_assets.compute import Compute, autocast
 from rlhf_assets.policy.batching import Batch, positions
 
-CHUNK = 256  # tokens whose whole-vocabulary float32 logits exist at one time
+CHUNK = 128  # tokens whose whole-vocabulary float32 logits exist at one time; 25 MB for 49,152 of vocabulary
 
 
 def reply_states(model: PreTrainedModel, batch: Batch, compute: Compute) -> torch.Tensor:
@@ -42,32 +42,20 @@ class ChosenLogProb(torch.autograd.Function):
     def forward(
         ctx: Any, states: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, temperature: float
     ) -> torch.Tensor:
-        logits = states @ weight.T
-        normalizers, chosen = [], []
-        for part, picked in zip(logits.split(CHUNK), targets.split(CHUNK), strict=True):
-            scaled = part.float() / temperature
-            normalizers.append(scaled.logsumexp(-1))
-            chosen.append(scaled.gather(1, picked[:, None]).squeeze(1))
-        normalizer = torch.cat(normalizers)
+        logits = (states @ weight.T).div_(temperature)
+        normalizer = torch.cat([part.float().logsumexp(-1) for part in logits.split(CHUNK)])
         ctx.save_for_backward(states, weight, targets, logits, normalizer)
         ctx.temperature = temperature
-        return torch.cat(chosen) - normalizer
+        return logits.gather(1, targets[:, None]).squeeze(1).float() - normalizer
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """d log p(y) / d logits = (onehot(y) - p) / temperature."""
         (gradient,) = gradients
         states, weight, targets, logits, normalizer = ctx.saved_tensors
-        state_gradient = torch.empty_like(states)
-        weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         for start in range(0, len(targets), CHUNK):
             part = slice(start, start + CHUNK)
             upstream = gradient[part, None] / ctx.temperature
-            to_logits = (logits[part].float() / ctx.temperature - normalizer[part, None]).exp_().mul_(-upstream)
-            to_logits.scatter_add_(1, targets[part, None], upstream)
-            to_logits = to_logits.to(weight.dtype)
-            state_gradient[part] = to_logits @ weight
-            if weight_gradient is not None:
-                weight_gradient += to_logits.T @ states[part]
-        typed = None if weight_gradient is None else weight_gradient.to(weight.dtype)
-        return state_gradient, typed, None, None
+            to_logits = logits[part].float().sub_(normalizer[part, None]).exp_().mul_(-upstream)
+            logits[part] = to_logits.scatter_add_(1, targets[part, None], upstream)  # in place: they are not used again
+        return logits @ weight, logits.T @ states if ctx.needs_input_grad[1] else None, None, None

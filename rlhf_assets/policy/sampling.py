@@ -70,6 +70,7 @@ def sample_batch(
     stopped = torch.zeros(len(prompts), dtype=torch.bool, device=device)
     rows = torch.arange(len(prompts), device=device)  # which prompt each row of the batch answers
     cache = DynamicCache(config=model.config)
+    last = torch.tensor([-1], device=device)  # as a tensor: a slice makes the vocabulary head copy itself for every row
     for step in range(max_new_tokens):
         output = model(
             input_ids=input_ids,
@@ -77,7 +78,7 @@ def sample_batch(
             position_ids=positions(mask)[:, -input_ids.shape[1] :],
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=last,
         )
         token, log_prob = draw(output.logits[:, -1], uniforms[rows, step], temperature)
         live = ~stopped[rows]
