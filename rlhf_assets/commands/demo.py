@@ -8,7 +8,7 @@ import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rlhf_assets.commands.instance import open_instance
 from rlhf_assets.commands.output import AsJson, print_json, show_progress
@@ -18,6 +18,9 @@ from rlhf_assets.commands.training import FEEDBACK
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.progress import duration
 from rlhf_assets.storage.json_safe import json_safe
+
+if TYPE_CHECKING:
+    from rlhf_assets.storage.artifacts import ArtifactStore
 
 log = logging.getLogger(__name__)
 
@@ -48,20 +51,21 @@ def demo(as_json: AsJson = False) -> None:
     from upath import UPath
 
     from rlhf_assets.demo.budget import fit_to_machine
-    from rlhf_assets.demo.summary import MADE, show_summary, summarise
+    from rlhf_assets.demo.summary import show_summary, summarise
     from rlhf_assets.feedback.weeks import weeks_between
     from rlhf_assets.storage.artifacts import ArtifactStore, write_whole
     from rlhf_assets.storage.home import artifact_root, home
 
     first, last = prepare_database()
-    cuts = fit_to_machine(home() / SETTINGS)
     store, report = ArtifactStore(artifact_root()), home() / REPORT
+    if not finished(store, "ppo", [last]):
+        fit_to_machine(home() / SETTINGS)
     minutes: dict[str, float] = json.loads(report.read_text())["minutes"] if report.exists() else {}
     reused, began = [], time.monotonic()
     for number, (stage, keys) in enumerate(STAGES.items(), 1):
         weeks = weeks_between(first, last) if stage == "feedback" else [last]
         named = f"stage {number} of {len(STAGES)}, {stage}"
-        if all(store.newest(key, week, MADE) for key in keys for week in weeks):
+        if finished(store, stage, weeks):
             reused.append(stage)
             log.info("%s: reused from an earlier run", named)
             continue
@@ -70,14 +74,13 @@ def demo(as_json: AsJson = False) -> None:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:  # whose end frees its memory
             done = process.submit(run_stage, keys, weeks[0], weeks[-1]).result()
         minutes[stage] = round((time.monotonic() - started) / 60, 2)
-        if not (done and store.newest(keys[-1], last, MADE)):
-            raise RlhfError(f"the demo stopped at {stage}; mend what the lines above say, then run it again")
+        if not (done and finished(store, stage, weeks)):
+            raise RlhfError(f"the demo stopped at {stage}: {why(store, keys[-1], last)}; mend that, then run it again")
     summary: dict[str, Any] = {
         **summarise(store, first, last),
         "training_runs": recorded_runs(),
         "minutes": minutes,
         "reused": reused,
-        "cuts": cuts,
         "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, 2),
     }
     write_whole(UPath(report), json.dumps(json_safe(summary), ensure_ascii=False, default=str, indent=2))
@@ -86,6 +89,20 @@ def demo(as_json: AsJson = False) -> None:
     else:
         show_summary(summary)
         show_runs(summary["training_runs"])
+
+
+def finished(store: "ArtifactStore", stage: str, weeks: list[str]) -> bool:
+    """Whether the stage has made all that the next one needs; a refused promotion is a verdict like any other."""
+    from rlhf_assets.demo.summary import MADE, USABLE
+
+    statuses = MADE if stage == "promotion" else USABLE
+    return all(store.newest(key, week, statuses) for key in STAGES[stage] for week in weeks)
+
+
+def why(store: "ArtifactStore", asset: str, week: str) -> str:
+    """Why there is no such asset to go on with."""
+    made = store.of_week(asset, week)
+    return "; ".join(made[-1].card.reasons) if made and made[-1].card.reasons else "the lines above say why"
 
 
 def run_stage(keys: list[str], first: str, last: str) -> bool:
@@ -114,7 +131,7 @@ def prepare_database() -> tuple[str, str]:
         raise RlhfError(f"the demo loads made-up ratings, so not into your own database; unset {PIPELINE} and {ADMIN}")
     with connect(admin_url()) as connection:
         first, last = load_demo(connection)
-    own = {"RLHF_FIRST_WEEK": first, "RLHF_GOLD": "rlhf_assets.demo.taste:taste"}
-    os.environ.update(own)
-    write_env(Path(".env"), own)
+    os.environ.setdefault("RLHF_GOLD", "rlhf_assets.demo.taste:taste")  # not in .env: on real feedback it means nothing
+    os.environ["RLHF_FIRST_WEEK"] = min(first, os.environ.get("RLHF_FIRST_WEEK", first))
+    write_env(Path(".env"), {"RLHF_FIRST_WEEK": os.environ["RLHF_FIRST_WEEK"]})
     return first, last

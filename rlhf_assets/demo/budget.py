@@ -1,11 +1,14 @@
 """How long the demo will take on this machine, and what to leave out where that is too long."""
 
+import logging
 import os
 import time
 from pathlib import Path
 
 from rlhf_assets.compute import Compute, choose_compute
 from rlhf_assets.policy.settings import PpoSettings
+
+log = logging.getLogger(__name__)
 
 BUDGET_MINUTES = 20
 # Two cores whose products ran at REFERENCE_GFLOPS took so long for PPO and for all the rest of the demo.
@@ -15,23 +18,28 @@ REFERENCE_OTHER_MINUTES = 7.0
 FEWEST_UPDATES = 2
 
 
-def fit_to_machine(settings_file: Path) -> list[str]:
+def fit_to_machine(settings_file: Path) -> None:
     """Where the demo would outlast its budget, point RLHF_SETTINGS at a file with fewer PPO updates, written here.
 
-    Returns what was cut, in sentences; nothing on a machine that is fast enough, or where RLHF_SETTINGS is set already.
+    A person's own RLHF_SETTINGS stands.
     """
     if os.environ.get("RLHF_SETTINGS"):
-        return []
+        return
     slower = REFERENCE_GFLOPS / gflops(choose_compute())
     minutes = slower * (REFERENCE_PPO_MINUTES + REFERENCE_OTHER_MINUTES)
     if minutes <= BUDGET_MINUTES:
-        return []
+        return
     whole = PpoSettings().updates
     left = (BUDGET_MINUTES / slower - REFERENCE_OTHER_MINUTES) / REFERENCE_PPO_MINUTES
     updates = max(FEWEST_UPDATES, int(whole * left))
     settings_file.write_text(f"[PpoSettings]\nupdates = {updates}\n")
     os.environ["RLHF_SETTINGS"] = str(settings_file)
-    return [f"PPO runs {updates} of {whole} updates; all of them would take the demo about {minutes:.0f} minutes"]
+    log.warning(
+        "this machine is slow: PPO runs %d of %d updates; with all of them the demo would take about %.0f minutes",
+        updates,
+        whole,
+        minutes,
+    )
 
 
 def gflops(compute: Compute) -> float:

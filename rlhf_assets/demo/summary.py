@@ -11,11 +11,13 @@ from rlhf_assets.demo.lines import read_lines
 from rlhf_assets.demo.taste import step_taste, taste
 from rlhf_assets.demo.users import MESSAGE_SCALE, STEP_SCALE, expected_score
 from rlhf_assets.feedback.weeks import weeks_between
+from rlhf_assets.policy.settings import PpoSettings
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
 from rlhf_assets.storage.card import Status
 
 SHOWN_ANSWERS = 3
-MADE: tuple[Status, ...] = ("candidate", "accepted", "promoted", "rejected")
+USABLE: tuple[Status, ...] = ("candidate", "accepted", "promoted")
+MADE: tuple[Status, ...] = (*USABLE, "rejected")
 MODELS = ("reward_dataset", "policy_prompts", "reward_model", "judge_model", "sft_policy", "ppo_policy",
           "policy_evaluation", "promotion")  # fmt: skip
 
@@ -46,8 +48,15 @@ def summarise(store: ArtifactStore, first: str, last: str) -> dict[str, Any]:
         "win_rates": comparison.card.figures["win_rates"],
         "promotion": {"status": made["promotion"].card.status, "reasons": made["promotion"].card.reasons},
         "samples": samples(comparison),
+        "cuts": cuts(made["ppo_policy"].card.settings),
         "artifacts": {asset: str(artifact.folder) for asset, artifact in made.items()},
     }
+
+
+def cuts(ppo: Mapping[str, Any]) -> list[str]:
+    """What was left out of the usual run, in sentences."""
+    whole = PpoSettings.model_fields["updates"].default
+    return [f"PPO ran {ppo['updates']} of {whole} updates"] if ppo["updates"] < whole else []
 
 
 def test_figures(figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,7 +152,7 @@ def show_summary(summary: Mapping[str, Any]) -> None:
     )
     console.print(took)
     for cut in summary["cuts"]:
-        console.print(f"[yellow]This machine is slow: {escape(cut)}.[/]")
+        console.print(f"[yellow]Left out to save time: {escape(cut)}.[/]")
     console.print("\n[bold]Artifacts[/]")
     for folder in summary["artifacts"].values():
         console.print(folder, soft_wrap=True, highlight=False, markup=False)
