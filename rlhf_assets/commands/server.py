@@ -1,7 +1,6 @@
 """Commands around the databases: start and stop the embedded one, migrate, and check that everything is in place."""
 
 import os
-import re
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -62,9 +61,12 @@ def bring_up() -> list[str]:
 
 def _is_elsewhere(setting: str | None, embedded: str) -> bool:
     """Whether a setting names another database than the embedded one, here or where the project was moved from."""
-    folder = re.search(r"[?&]host=((?:/|%2F)[^&]*)", setting or "")
-    moved = folder is not None and not Path(unquote(folder[1])).is_dir()
-    return bool(setting) and setting != embedded and not moved
+    if not setting or setting == embedded:
+        return False
+    database, _, host = setting.partition("?host=")
+    folder = Path(unquote(host))
+    like_ours = folder.name == "postgres" or folder.name.startswith("rlhf-")
+    return folder.is_dir() or not like_ours or database != embedded.partition("?host=")[0]
 
 
 def down() -> None:

@@ -28,9 +28,14 @@ def load_policy(name: str | Path, compute: Compute) -> tuple[PreTrainedModel, Pr
         config = AutoConfig.from_pretrained(folder)
         # an embedding's padding row gets no gradient: it must not be a token that the policy has to learn
         config.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id < config.vocab_size else None
-        model: Any = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder, config=config, dtype=torch.float32, output_loading_info=True
+        )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise RlhfError(f"cannot load the policy {name}: {first_line(error)}") from error
+    model, found = loaded
+    if absent := sorted(found["missing_keys"]):
+        raise RlhfError(f"the policy {name} lacks {len(absent)} weights, first {absent[0]}; give a whole causal model")
     add_rows(model, len(tokenizer))
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
     check_finite(model, str(name))

@@ -75,8 +75,10 @@ def test_a_moved_project_gets_its_own_server_again(project: Path) -> None:
         assert shell(RLHF, "down", cwd=folder).stdout == "the embedded PostgreSQL is not running\n"
 
 
-def test_up_starts_nothing_where_all_databases_are_somebodys_own(tmp_path: Path) -> None:
-    url = "postgresql://somebody@db.example.org/app"
+@pytest.mark.parametrize(
+    "url", ["postgresql://somebody@db.example.org/app", "postgresql://postgres@/app?host=/run/postgresql"]
+)
+def test_up_starts_nothing_where_all_databases_are_somebodys_own(url: str, tmp_path: Path) -> None:
     own = dict.fromkeys(("SUPABASE_DB_URL", "SUPABASE_ADMIN_DB_URL", "DAGSTER_POSTGRES_URL"), url)
     done = shell(RLHF, "up", cwd=tmp_path, **own)
     assert (done.returncode, done.stdout) == (0, "all three databases are your own; nothing to start\n")

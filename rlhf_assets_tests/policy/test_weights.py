@@ -99,6 +99,15 @@ def test_a_spoilt_folder_is_one_clear_line(spoil: Callable[[Path], None], llama:
     assert "\n" not in str(caught.value)
 
 
+def test_a_policy_that_lacks_weights_is_refused(llama: Path, tmp_path: Path):
+    folder = shutil.copytree(llama, tmp_path / "copy")
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.norm.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(RlhfError, match=r"lacks 1 weights, first model\.norm\.weight"):
+        load_policy(folder, FP32)
+
+
 def test_a_folder_without_a_model_is_one_clear_line(llama: Path, tmp_path: Path):
     load_policy(llama, FP32)[1].save_pretrained(tmp_path)
     with pytest.raises(RlhfError, match="cannot load the policy") as caught:
