@@ -143,5 +143,7 @@ def watch(instance: "DagsterInstance", backfill_id: str) -> bool:
             log.info(text)
             said = text
         if now.done:
+            for failure in now.failures:
+                log.error(failure)
             return now.succeeded
         time.sleep(2)

@@ -41,6 +41,7 @@ def summarise(store: ArtifactStore, first: str, last: str) -> dict[str, Any]:
             "clean": sum(artifact.card.counts["rows"] for artifact in clean),
             "quarantined": {str(k): int(v) for k, v in refused["reason"].value_counts().items()},
         },
+        "dataset": dict(made["reward_dataset"].card.counts),
         "taste": {"r2_of_length_and_stopping": explained_by_shape(), "spearman_ceiling": best},
         "reward_model": {**test_figures(figures), "share_of_ceiling": figures["spearman"]["value"] / best},
         "judge_model": test_figures(judge.card.figures),
@@ -108,6 +109,8 @@ def show_summary(summary: Mapping[str, Any]) -> None:
     feedback.add_row("clean", str(ratings["clean"]))
     for reason, count in ratings["quarantined"].items():
         feedback.add_row(f"refused: {reason}", str(count))
+    for side, count in summary["dataset"].items():
+        feedback.add_row(f"dataset: {side.replace('_', ' ')}", str(count))
     console.print(feedback)
 
     tested = table("\nReward model and judge on held-out questions", "", "reward model", "judge")

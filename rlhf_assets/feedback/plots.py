@@ -1,10 +1,11 @@
 """Pictures of a week's feedback as PNG bytes. They show counts and names of segments, never what anybody wrote."""
 
 from collections.abc import Callable
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pandas as pd
+
+from rlhf_assets.plots import png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,12 +54,9 @@ def bars(axes: "Axes", values: pd.Series, title: str) -> None:
 
 
 def picture(draw: "Callable[[Axes], None]") -> bytes:
-    """One pair of axes as PNG, without pyplot, whose figures are shared by the whole process."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    """One pair of axes as PNG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     draw(figure.add_subplot())
-    file = BytesIO()
-    FigureCanvasAgg(figure).print_png(file)
-    return file.getvalue()
+    return png(figure)

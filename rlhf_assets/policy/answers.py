@@ -8,9 +8,8 @@ from transformers import PreTrainedTokenizerBase
 from rlhf_assets.compute import choose_compute
 from rlhf_assets.policy.chat import conversation_of, encode_prompt, stop_tokens
 from rlhf_assets.policy.sampling import Reply, sample, seed_of
+from rlhf_assets.policy.settings import SamplingSettings
 from rlhf_assets.policy.weights import context_length, load_policy, sampling_copy
-
-BATCH = 64  # rows answered side by side
 
 
 def encode_rows(
@@ -34,5 +33,6 @@ def answer_with(
     prompts = encode_rows(tokenizer, rows, context_length(model), max_new_tokens)
     seeds = [seed_of(seed, i) for i in range(len(rows))]
     stops = stop_tokens(name, tokenizer)
-    replies = sample(sampling_copy(model, compute), prompts, seeds, stops, max_new_tokens, temperature, BATCH)
+    size = SamplingSettings().batch_size
+    replies = sample(sampling_copy(model, compute), prompts, seeds, stops, max_new_tokens, temperature, size)
     return [{"response": decode(tokenizer, reply), "stopped": reply.stopped} for reply in replies]

@@ -1,10 +1,11 @@
 """Pictures of a policy's training and of its comparison with others, as PNG bytes."""
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from rlhf_assets.plots import png
 
 PANELS = {
     "score": "reward model's score",
@@ -40,10 +41,3 @@ def win_rates(pairs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> bytes:
     axes.set_yticklabels([pair.replace("_", " ") for pair in pairs])
     axes.legend()
     return png(figure)
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as a picture file."""
-    picture = BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
-    return picture.getvalue()

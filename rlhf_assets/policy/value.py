@@ -5,9 +5,10 @@ from torch import nn
 
 
 class ValueHead(nn.Linear):
-    """How much reward is still to come, from a token's hidden state; weights N(0, 1/sqrt(d+1)), bias 0.
+    """How much reward is still to come, from a token's hidden state.
 
-    The hidden state that predicts a token is the state before that token, so the same position gives its value.
+    Weights N(0, 1/sqrt(d+1)) and bias 0 (Huang 2024) until `warm_up` fits them. The hidden state that predicts a token
+    is the state before that token, so the same position gives its value.
     """
 
     def __init__(self, hidden_size: int, generator: torch.Generator) -> None:

@@ -1,10 +1,10 @@
 """Pictures of a reward model as PNG bytes."""
 
-from io import BytesIO
-
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from rlhf_assets.plots import png
 
 LEVELS = np.linspace(0, 1, 5)  # the five scores, normalised; thumbs are the outer two
 
@@ -40,9 +40,3 @@ def training_history(history: list[dict[str, float | None]], best_epoch: int) ->
     axes.set(xlabel="epoch", ylabel="mean squared error", title="Training of the reward model")
     axes.legend()
     return png(figure)
-
-
-def png(figure: Figure) -> bytes:
-    picture = BytesIO()
-    figure.savefig(picture, format="png", dpi=120)
-    return picture.getvalue()

@@ -1,6 +1,7 @@
 """Launching from a shell or a script: in this process, or as a true backfill that the daemon works off."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -75,10 +76,15 @@ def succeeded(result: dg.ExecuteInProcessResult) -> bool:
     """Whether the run did; logs what did not."""
     for event in result.all_events:
         if event.is_step_failure:
-            failure = event.step_failure_data
-            said = failure.user_failure_data.description if failure.user_failure_data else None
-            log.error("%s failed: %s", event.step_key, said or failure.error_display_string)
+            log.error(what_failed(event))
     return result.success
+
+
+def what_failed(event: dg.DagsterEvent) -> str:
+    """A step's failure: its one line where the project said it, else the traceback."""
+    failure = event.step_failure_data
+    said = failure.user_failure_data.description if failure.user_failure_data else None
+    return f"{event.step_key} failed: {said or failure.error_display_string}"
 
 
 def daemon_alive(instance: dg.DagsterInstance) -> bool:
@@ -114,12 +120,13 @@ def request_backfill(instance: dg.DagsterInstance, keys: Sequence[str], first: s
 
 @dataclass(frozen=True)
 class BackfillStatus:
-    """How far a backfill is; `runs` by status, as "SUCCESS": 1."""
+    """How far a backfill is; `runs` by status, as "SUCCESS": 1; `failures` are those of steps, a line each."""
 
     status: str
     done: bool
     succeeded: bool
     runs: dict[str, int]
+    failures: list[str]
 
 
 def backfill_status(instance: dg.DagsterInstance, backfill_id: str) -> BackfillStatus:
@@ -129,12 +136,16 @@ def backfill_status(instance: dg.DagsterInstance, backfill_id: str) -> BackfillS
     backfill = instance.get_backfill(backfill_id)
     if backfill is None:
         raise RlhfError(f"there is no backfill {backfill_id} in this Dagster")
-    runs: dict[str, int] = {}
-    for run in instance.get_runs(dg.RunsFilter.for_backfill(backfill_id)):
-        runs[run.status.value] = runs.get(run.status.value, 0) + 1
+    made = instance.get_runs(dg.RunsFilter.for_backfill(backfill_id))
+    failed = [run.run_id for run in made if run.status == dg.DagsterRunStatus.FAILURE]
+    entries = [entry for run_id in failed for entry in instance.all_logs(run_id, dg.DagsterEventType.STEP_FAILURE)]
+    failures = [what_failed(entry.dagster_event) for entry in entries if entry.dagster_event]
+    if backfill.error:
+        failures.append(backfill.error.message.strip())
     return BackfillStatus(
         status=backfill.status.value,
         done=backfill.status in BULK_ACTION_TERMINAL_STATUSES,
         succeeded=backfill.status.value == "COMPLETED_SUCCESS",
-        runs=runs,
+        runs=dict(Counter(run.status.value for run in made)),
+        failures=failures,
     )
