@@ -7,6 +7,7 @@ import os
 import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,10 @@ def demo(as_json: AsJson = False) -> None:
     store, report = ArtifactStore(artifact_root()), home() / REPORT
     if not finished(store, "ppo", [last]):
         fit_to_machine(home() / SETTINGS)
-    minutes: dict[str, float] = json.loads(report.read_text())["minutes"] if report.exists() else {}
+    earlier: dict[str, Any] = (
+        json.loads(report.read_text()) if report.exists() else {"minutes": {}, "peak_memory_gb": 0.0}
+    )
+    minutes: dict[str, float] = earlier["minutes"]
     reused, began = [], time.monotonic()
     for number, (stage, keys) in enumerate(STAGES.items(), 1):
         weeks = weeks_between(first, last) if stage == "feedback" else [last]
@@ -72,7 +76,10 @@ def demo(as_json: AsJson = False) -> None:
         started = time.monotonic()
         log.info("%s: starts after %s", named, duration(started - began))
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:  # whose end frees its memory
-            done = process.submit(run_stage, keys, weeks[0], weeks[-1]).result()
+            try:
+                done = process.submit(run_stage, keys, weeks[0], weeks[-1]).result()
+            except BrokenProcessPool:
+                raise RlhfError(f"the demo's process for {stage} was killed; is there memory enough (8 GB)?") from None
         minutes[stage] = round((time.monotonic() - started) / 60, 2)
         if not (done and finished(store, stage, weeks)):
             raise RlhfError(f"the demo stopped at {stage}: {why(store, keys[-1], last)}; mend that, then run it again")
@@ -81,7 +88,7 @@ def demo(as_json: AsJson = False) -> None:
         "training_runs": recorded_runs(),
         "minutes": minutes,
         "reused": reused,
-        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, 2),
+        "peak_memory_gb": max(earlier["peak_memory_gb"], peak_memory_gb()),
     }
     write_whole(UPath(report), json.dumps(json_safe(summary), ensure_ascii=False, default=str, indent=2))
     if as_json:
@@ -89,6 +96,11 @@ def demo(as_json: AsJson = False) -> None:
     else:
         show_summary(summary)
         show_runs(summary["training_runs"])
+
+
+def peak_memory_gb() -> float:
+    """Of the largest process that this one has waited for."""
+    return round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, 2)
 
 
 def finished(store: "ArtifactStore", stage: str, weeks: list[str]) -> bool:
@@ -118,7 +130,7 @@ def run_stage(keys: list[str], first: str, last: str) -> bool:
 
 
 def prepare_database() -> tuple[str, str]:
-    """Start the embedded PostgreSQL with the demo feedback in it; its first and last week.
+    """Start the embedded PostgreSQL with the demo feedback in it; the first week there is and the demo's last one.
 
     Raises RlhfError where a database of one's own is set up: made-up ratings have no place in it.
     """
@@ -132,6 +144,6 @@ def prepare_database() -> tuple[str, str]:
     with connect(admin_url()) as connection:
         first, last = load_demo(connection)
     os.environ.setdefault("RLHF_GOLD", "rlhf_assets.demo.taste:taste")  # not in .env: on real feedback it means nothing
-    os.environ["RLHF_FIRST_WEEK"] = min(first, os.environ.get("RLHF_FIRST_WEEK", first))
-    write_env(Path(".env"), {"RLHF_FIRST_WEEK": os.environ["RLHF_FIRST_WEEK"]})
+    first = os.environ["RLHF_FIRST_WEEK"] = min(first, os.environ.get("RLHF_FIRST_WEEK", first))
+    write_env(Path(".env"), {"RLHF_FIRST_WEEK": first})
     return first, last

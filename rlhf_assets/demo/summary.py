@@ -30,7 +30,7 @@ def summarise(store: ArtifactStore, first: str, last: str) -> dict[str, Any]:
     refused = pd.concat(
         [artifact.frame("rows.parquet") for artifact in store.require_weeks("quarantined_feedback", weeks)]
     )
-    made = {asset: newest for asset in MODELS if (newest := store.newest(asset, last, MADE))}
+    made = chain(store, store.require("promotion", last, MADE))
     reward, judge, comparison = made["reward_model"], made["judge_model"], made["policy_evaluation"]
     best = ceiling(reward.frame("test_predictions.parquet"))
     figures = reward.card.figures
@@ -52,6 +52,17 @@ def summarise(store: ArtifactStore, first: str, last: str) -> dict[str, Any]:
         "cuts": cuts(made["ppo_policy"].card.settings),
         "artifacts": {asset: str(artifact.folder) for asset, artifact in made.items()},
     }
+
+
+def chain(store: ArtifactStore, verdict: Artifact) -> dict[str, Artifact]:
+    """That verdict and all it rests on, of its week: the newest artifact of an asset may belong to another chain."""
+    found, waiting = {verdict.card.asset: verdict}, [verdict]
+    while waiting:
+        for parent in waiting.pop(0).card.parents:
+            if parent.week == verdict.card.week and parent.asset in MODELS and parent.asset not in found:
+                found[parent.asset] = store.open(parent.path)
+                waiting.append(found[parent.asset])
+    return {asset: found[asset] for asset in MODELS}
 
 
 def cuts(ppo: Mapping[str, Any]) -> list[str]:

@@ -33,7 +33,8 @@ GROUP = 50  # batches sorted by length together: little padding, and still anoth
 class TrainingOutcome:
     """`history` holds {epoch, train_mse, validation_mse} from epoch 1 on; validation_mse is None without such votes.
 
-    train_mse is against each text's mean vote, corrected for its raters' strictness; validation_mse against the votes.
+    train_mse is against each text's weighted mean vote, corrected for its raters' strictness; validation_mse against
+    the votes.
     """
 
     history: list[dict[str, float | None]]
@@ -46,10 +47,11 @@ def train_reward(
 ) -> TrainingOutcome:
     """Train on `train`, keep the epoch with the lowest MSE on `validation`, save it to `folder`.
 
-    Both frames have columns query, response, context, steps_before (JSON texts) and score in [0, 1], a row a vote, and
-    `train` has user_id. `folder` gets a plain AutoModelForSequenceClassification with one output, its tokenizer and
-    calibration.json, and nothing at all when training fails. The same seed gives the same weights on one machine's
-    CPU. Raises RlhfError when the loss is no longer finite or the model cannot be loaded.
+    Both frames have columns query, response, context, steps_before (JSON texts) and score in [0, 1], a row a vote;
+    `train` has user_id (None where nobody knows) and is_thumb too. `folder` gets a plain
+    AutoModelForSequenceClassification with one output, its tokenizer and calibration.json, and nothing at all when
+    training fails. The same seed gives the same weights on one machine's CPU. Raises RlhfError when the loss is no
+    longer finite or the model cannot be loaded.
     """
     started = time.monotonic()
     torch.manual_seed(settings.seed)  # a new head's weights
@@ -62,9 +64,9 @@ def train_reward(
         model.set_attn_implementation("eager")  # torch's fused attention takes longer there, in bf16 most of all
     model.get_input_embeddings().requires_grad_(False)  # half of the weights; few votes teach few words
     model.eval()  # dropout stays off: its draws cost a CPU a third of the time, and the best epoch guards enough
-    texts = distinct_texts(train.assign(score=train["score"] - strictness(train)))
+    texts = distinct_texts(train.assign(score=train["score"] - strictness(train)), settings.thumb_weight)
     features = encode_frame(tokenizer, texts)
-    given, votes = (torch.tensor(texts[name].to_numpy(np.float32)) for name in ("score", "votes"))
+    given, weights = (torch.tensor(texts[name].to_numpy(np.float32)) for name in ("score", "weight"))
     held_out, held_out_given = encode_frame(tokenizer, validation), validation["score"].to_numpy(np.float64)
 
     lengths = [len(row["input_ids"]) for row in features]
@@ -82,18 +84,18 @@ def train_reward(
             with autocast(compute):
                 logits = model(**batch).logits
             errors = (logits.squeeze(-1).float() - given[rows].to(compute.device)) ** 2
-            loss = (errors * votes[rows].to(compute.device)).sum() / votes[rows].sum()
+            loss = (errors * weights[rows].to(compute.device)).sum() / weights[rows].sum()
             mse = finite(loss.item(), epoch, settings)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
             optimizer.step()
             schedule.step()
-            squares += mse * votes[rows].sum().item()
+            squares += mse * weights[rows].sum().item()
             progress.step(f"epoch {epoch}, loss {mse:.4f}")
         raw = outputs(model, tokenizer, held_out, compute, SCORING_BATCH)
         validation_mse = finite(float(np.mean((raw - held_out_given) ** 2)), epoch, settings) if len(raw) else None
-        history.append({"epoch": epoch, "train_mse": squares / len(train), "validation_mse": validation_mse})
+        history.append({"epoch": epoch, "train_mse": squares / weights.sum().item(), "validation_mse": validation_mse})
         if validation_mse is None or validation_mse < best_mse:  # without validation votes the last epoch is kept
             best_epoch, best_raw = epoch, raw
             best_mse = math.inf if validation_mse is None else validation_mse
@@ -113,13 +115,15 @@ def strictness(votes: pd.DataFrame) -> pd.Series:
     would else look like bad and good answers. It is used in training alone and then thrown away.
     """
     residuals = (votes["score"] - votes["score"].mean()).groupby(votes["user_id"])
-    return residuals.transform("sum") / (residuals.transform("size") + STRICTNESS_PRIOR)
+    shrunk = residuals.transform("sum") / (residuals.transform("size") + STRICTNESS_PRIOR)
+    return shrunk.fillna(0.0)  # of nobody in particular
 
 
-def distinct_texts(train: pd.DataFrame) -> pd.DataFrame:
-    """Each text once, with the mean `score` and the number of its `votes`: the same gradient for less work."""
-    votes = train.groupby(list(TEXTS), sort=False, dropna=False)["score"]
-    return votes.agg(score="mean", votes="size").reset_index()
+def distinct_texts(train: pd.DataFrame, thumb_weight: float) -> pd.DataFrame:
+    """Each text once, with the weighted mean `score` and the whole `weight` of its votes: same gradient, less work."""
+    weight = train["is_thumb"].map({True: thumb_weight, False: 1.0})
+    votes = train.assign(weight=weight, score=weight * train["score"]).groupby(list(TEXTS), sort=False, dropna=False)
+    return votes[["score", "weight"]].sum().assign(score=lambda sums: sums["score"] / sums["weight"]).reset_index()
 
 
 def encode_frame(tokenizer: PreTrainedTokenizerBase, frame: pd.DataFrame) -> list[Features]:

@@ -61,6 +61,7 @@ def test_weights_are_those_of_a_plain_loop_of_stock_parts(encoder: Path, tmp_pat
     (base / "config.json").write_text(json.dumps({**config, **still}))
     train = votes(500).drop_duplicates(["query", "response", "steps_before"]).head(48).reset_index(drop=True)
     assert len(train) == 48
+    train["is_thumb"] = False
     settings = RewardSettings(base_model=str(base), epochs=3, batch_size=16, warmup_share=0, learning_rate=1e-3)
     train_reward(train, train.iloc[:0], settings, FP32, tmp_path / "ours")
 
@@ -91,13 +92,13 @@ def test_weights_are_those_of_a_plain_loop_of_stock_parts(encoder: Path, tmp_pat
         )  # a step moves a weight by 1e-3
 
 
-def test_votes_on_one_text_count_as_one_text_with_their_mean_and_number() -> None:
-    one, other = votes(2).to_dict("records")
-    given = [{**one, "score": 0.0}, {**other, "score": 0.5}, {**one, "score": 1.0}, {**one, "score": 0.5}]
-    texts = distinct_texts(pd.DataFrame(given))
+def test_votes_on_one_text_count_as_one_text_with_their_weighted_mean_and_weight() -> None:
+    one, other = (row | {"is_thumb": False} for row in votes(2).to_dict("records"))
+    given = [{**one, "score": 0.0}, {**other, "score": 0.5}, {**one, "score": 1.0, "is_thumb": True}]
+    texts = distinct_texts(pd.DataFrame(given), thumb_weight=0.25)
     assert texts["response"].tolist() == [one["response"], other["response"]]
-    assert texts["score"].tolist() == [0.5, 0.5]
-    assert texts["votes"].tolist() == [3, 1]
+    assert texts["score"].tolist() == [0.2, 0.5]
+    assert texts["weight"].tolist() == [1.25, 1.0]
 
 
 def test_a_rater_strictness_is_shrunk_and_taken_out() -> None:
@@ -105,6 +106,13 @@ def test_a_rater_strictness_is_shrunk_and_taken_out() -> None:
     given = pd.DataFrame({"score": scores, "user_id": ["strict"] * 10 + ["kind"] * 10 + ["new"]})
     offsets = strictness(given)
     assert offsets.tolist() == pytest.approx([-0.25] * 10 + [0.25] * 10 + [0.0])  # 10 / (10 + 10) of one half
+
+
+def test_votes_of_nobody_in_particular_are_learned_from_as_they_stand(encoder: Path, tmp_path: Path) -> None:
+    given = votes(40).assign(user_id=None)
+    assert strictness(given).tolist() == [0.0] * 40
+    outcome = train_reward(given, votes(10), RewardSettings(base_model=str(encoder), epochs=1), FP32, tmp_path)
+    assert np.isfinite(outcome.history[0]["train_mse"])
 
 
 def test_the_epoch_best_on_validation_is_kept(encoder: Path, tmp_path: Path) -> None:

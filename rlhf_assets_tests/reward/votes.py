@@ -23,6 +23,7 @@ def votes(rows: int, seed: int = 0) -> pd.DataFrame:
                 "score": round(4 * kind / words) / 4,
                 "kind": "message" if i % 3 else "step",
                 "segment": ("worker", "student", None)[i % 5 % 3],
+                "is_thumb": kind in (0, words) and i % 2 == 0,
                 "user_id": f"user {i % 7}",
             }
         )

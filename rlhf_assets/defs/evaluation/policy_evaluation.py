@@ -11,7 +11,7 @@ from rlhf_assets.defs.datasets.policy_prompts import PROMPTS
 from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
 from rlhf_assets.defs.partitions import RUN_A_WEEK, WEEKS, week_of_run
 from rlhf_assets.defs.policy.ppo_policy import why_none
-from rlhf_assets.defs.reporting import GPU_TAGS, OWNERS, mendable, report, skip
+from rlhf_assets.defs.reporting import GPU_TAGS, OWNERS, image, mendable, report, skip
 from rlhf_assets.defs.resources import Artifacts, ComputeResource, Gold
 from rlhf_assets.policy.settings import EvaluationSettings
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
@@ -78,6 +78,7 @@ def policy_evaluation(
 ) -> Iterator[dg.MaterializeResult]:
     """Base, SFT, PPO and the policy promoted before, by the judge, and by gold where users are simulated."""
     from rlhf_assets.policy.evaluation import evaluate_policies
+    from rlhf_assets.policy.plots import win_rates
     from rlhf_assets.reward.scoring import RewardScorer
     from rlhf_assets.storage.models import resolve_model
 
@@ -121,6 +122,7 @@ def policy_evaluation(
         )
     figures = made.card.figures
     extra: dict[str, Any] = {
+        "plot": image(win_rates(figures["win_rates"])),
         "win_rates": interval_table("pair", figures["win_rates"]),
         "policies": interval_table("policy", figures["policies"]),
         **{f"ppo_vs_sft_{name}": interval["value"] for name, interval in figures["win_rates"]["ppo_vs_sft"].items()},
