@@ -42,7 +42,11 @@ def one_seed(store: ArtifactStore, week: str, seed: int, kept: Path) -> dict[str
         raise RlhfError("there is no PPO policy to start from; run `make demo` first")
     settings = PpoSettings(**policy.card.settings)
     starts = {parent.asset: store.open(parent.path) for parent in policy.card.parents}
-    made_of = {"settings": settings.model_dump(), "parents": {name: a.card.content_hash for name, a in starts.items()}}
+    judge = store.require("judge_model", week)
+    made_of = {  # the demo's policy stands for the code that made it
+        "settings": settings.model_dump(),
+        "artifacts": {a.card.asset: a.card.content_hash for a in (policy, judge, *starts.values())},
+    }
     if cell.exists() and (found := json.loads(cell.read_text()))["made_of"] == made_of:
         return found
     compute, prompts = choose_compute(), starts["policy_prompts"].frame("prompts.parquet")
@@ -53,7 +57,6 @@ def one_seed(store: ArtifactStore, week: str, seed: int, kept: Path) -> dict[str
         reward = RewardScorer(starts["reward_model"].local(), compute)
         train = prompts.query("side == 'train'")
         train_ppo(sft.local(), train, reward.score, settings.model_copy(update={"seed": seed}), compute, folder)
-    judge = store.require("judge_model", week)
     outcome = evaluate_policies(
         {"sft": sft.local(), "ppo": folder},
         prompts.query("side == 'test'"),

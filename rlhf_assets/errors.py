@@ -3,3 +3,8 @@
 
 class RlhfError(Exception):
     """Something a person can mend; the command line prints it alone and exits 1."""
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

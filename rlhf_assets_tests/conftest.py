@@ -23,7 +23,15 @@ from rlhf_assets.storage import embedded_postgres
 from rlhf_assets.storage.migrations import local_baseline, migrate
 
 COUNTER = itertools.count()
-OURS = ("SUPABASE_DB_URL", "SUPABASE_ADMIN_DB_URL", "DAGSTER_POSTGRES_URL", "RLHF_ARTIFACTS", "RLHF_FIRST_WEEK")
+OURS = (
+    "SUPABASE_DB_URL",
+    "SUPABASE_ADMIN_DB_URL",
+    "DAGSTER_POSTGRES_URL",
+    "RLHF_ARTIFACTS",
+    "RLHF_FIRST_WEEK",
+    "RLHF_GOLD",
+    "RLHF_SETTINGS",
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

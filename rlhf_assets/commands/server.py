@@ -47,7 +47,7 @@ def bring_up() -> list[str]:
     if not own:
         return []
     if (PIPELINE in own) != (ADMIN in own):
-        pipeline_url(), admin_url()  # one of them says that the other is missing
+        pipeline_url(), admin_url()  # one of them says what is wrong
     server.start(home())
     if ADMIN in own:
         apply_migrations(own[ADMIN])

@@ -145,7 +145,9 @@ def show_summary(summary: Mapping[str, Any]) -> None:
     for name in ("gold", "judge"):
         policies.add_row(f"{name} score", *(interval(p.get(name)) for p in summary["policies"].values()))
     for name in ("kl", "length", "stop_rate", "repetition"):
-        policies.add_row(name.replace("_", " "), *(f"{p[name]:.2f}" for p in summary["policies"].values()))
+        policies.add_row(
+            name.replace("_", " "), *("" if p[name] is None else f"{p[name]:.2f}" for p in summary["policies"].values())
+        )
     console.print(policies)
     wins = table("\nWin rates with 95 % intervals", "", "judge", "gold (true taste)")
     for pair, by_scorer in summary["win_rates"].items():

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from itertools import dropwhile, groupby
 from typing import Any
 
+from jinja2.exceptions import TemplateError
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 
-from rlhf_assets.errors import RlhfError
+from rlhf_assets.errors import RlhfError, first_line
 from rlhf_assets.storage.models import resolve_model
 
 PLAIN_TEMPLATE = (
@@ -58,11 +60,36 @@ def messages(query: str, context: Any = "[]", system_prompt: Any = None) -> list
     turns = context if isinstance(context, list) else json.loads(context) if isinstance(context, str) else []
     system = [{"role": "system", "content": system_prompt}] if isinstance(system_prompt, str) and system_prompt else []
     earlier = [{"role": turn["role"], "content": turn["content"]} for turn in turns if turn.get("content")]
-    return [*system, *earlier, {"role": "user", "content": query}]
+    return alternating([*system, *earlier, {"role": "user", "content": query}])
+
+
+def alternating(conversation: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Turns of one role in a row, such as a question asked again, as one turn: many templates take no others."""
+    return [
+        {"role": role, "content": "\n\n".join(turn["content"] for turn in turns)}
+        for role, turns in groupby(conversation, key=lambda turn: turn["role"])
+    ]
 
 
 def render(tokenizer: PreTrainedTokenizerBase, conversation: list[dict[str, str]]) -> str:
-    """The text that the policy continues with its answer."""
+    """The text that the policy continues with its answer.
+
+    Where the template takes no system prompt, it stands before the first question; where it wants a question first, an
+    answer that opens the conversation is left out. Raises RlhfError when the template refuses even that.
+    """
+    try:
+        return fill_template(tokenizer, conversation)
+    except TemplateError:
+        system = [turn for turn in conversation if turn["role"] == "system"]
+        asked = list(dropwhile(lambda turn: turn["role"] != "user", conversation))
+        plainer = alternating([{**turn, "role": "user"} for turn in system] + asked)
+    try:
+        return fill_template(tokenizer, plainer)
+    except TemplateError as error:
+        raise RlhfError(f"the model's chat template refuses a conversation: {first_line(error)}") from error
+
+
+def fill_template(tokenizer: PreTrainedTokenizerBase, conversation: list[dict[str, str]]) -> str:
     return str(tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True))
 
 
@@ -103,8 +130,3 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 def conversation_of(row: Mapping[Any, Any]) -> list[dict[str, str]]:
     """The conversation of a row with query and, where it has them, context and system_prompt."""
     return messages(row["query"], row.get("context"), row.get("system_prompt"))
-
-
-def first_line(error: Exception) -> str:
-    """What an error says first."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

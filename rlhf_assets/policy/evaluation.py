@@ -16,7 +16,7 @@ from rlhf_assets.compute import Compute
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.policy.answers import decode, encode_rows
 from rlhf_assets.policy.batching import length_groups, pad_right
-from rlhf_assets.policy.chat import stop_tokens
+from rlhf_assets.policy.chat import load_tokenizer, stop_tokens
 from rlhf_assets.policy.log_probs import reply_states, token_log_probs
 from rlhf_assets.policy.rewards import check_scores
 from rlhf_assets.policy.rollouts import texts_of
@@ -156,14 +156,20 @@ def kl_to_reference(
     settings: EvaluationSettings,
     compute: Compute,
 ) -> dict[str, np.ndarray]:
-    """log policy - log reference of each whole reply (rows,), k1 summed over its tokens, nats; 0 for the reference."""
-    model, _ = load_policy(policies[reference], compute)
-    return {
-        name: np.zeros(len(mine.replies))
-        if name == reference
-        else mine.log_probs - reply_log_probs(model, mine.prompts, mine.replies, settings, compute)
-        for name, mine in answered.items()
-    }
+    """log policy - log reference of each whole reply (rows,), k1 summed over its tokens, nats; 0 for the reference.
+
+    NaN for a policy with another vocabulary, such as one promoted before the base model was changed.
+    """
+    model, tokenizer = load_policy(policies[reference], compute)
+    distances = {}
+    for name, mine in answered.items():
+        if name == reference:
+            distances[name] = np.zeros(len(mine.replies))
+        elif load_tokenizer(str(policies[name])).get_vocab() != tokenizer.get_vocab():
+            distances[name] = np.full(len(mine.replies), np.nan)
+        else:
+            distances[name] = mine.log_probs - reply_log_probs(model, mine.prompts, mine.replies, settings, compute)
+    return distances
 
 
 @torch.no_grad()

@@ -16,6 +16,10 @@ def promotion_gate(figures: Mapping[str, Any], settings: GateSettings) -> list[s
     low = figures["win_rates"][f"ppo_vs_{incumbent}"]["judge"]["low"]
     kl = figures["policies"]["ppo"]["kl"]
     reasons = []
+    if figures["prompts"] < settings.minimum_prompts:
+        reasons.append(
+            f"it was compared on {figures['prompts']} held-out prompts only and must be on {settings.minimum_prompts}"
+        )
     if low is None or not low > settings.win_rate:
         reasons.append(
             f"the judge does not clearly prefer it to the {incumbent} policy: its win rate may be as low as "

@@ -46,7 +46,7 @@ class PpoSettings(SamplingSettings):
     prompts_per_update: int = Field(64, description="Prompts answered in a round, one reply each.", gt=1)
     epochs: int = Field(2, description="Passes over a round's replies.", gt=0)
     minibatches: int = Field(2, description="Optimizer steps to a pass.", gt=0)
-    micro_batch_size: int = Field(8, description="Rows in one backward pass; memory only, never the result.", gt=0)
+    micro_batch_size: int = Field(4, description="Rows in one backward pass; memory only, never the result.", gt=0)
     lora_rank: int | None = Field(
         None,
         description="Rank of a LoRA adapter, merged when saved; null trains all weights, faster on a CPU.",
@@ -111,5 +111,8 @@ class EvaluationSettings(SamplingSettings):
 class GateSettings(Settings):
     """What a policy must show before it is promoted."""
 
+    minimum_prompts: int = Field(
+        150, description="Held-out prompts it must be compared on; a few wins in a row are luck.", gt=0
+    )
     win_rate: float = Field(0.5, description="The judge's interval over the incumbent must lie above this.", ge=0, le=1)
     kl_budget: float = Field(40.0, description="Nats a reply from the SFT policy at most.", gt=0)

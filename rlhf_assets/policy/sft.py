@@ -35,7 +35,8 @@ def train_sft(examples: pd.DataFrame, settings: SftSettings, compute: Compute, f
     Returns counts, loss by step, mean loss of the last quarter, tokens and seconds. Raises RlhfError, with nothing
     written, on too few good answers or a loss that is not finite.
     """
-    good = well_rated(examples, settings)
+    rated = well_rated(examples, settings)
+    good = rated.head(settings.maximum_rows)
     model, tokenizer = load_policy(settings.base_model, compute)
     limit = min(settings.max_length, context_length(model))
     rows = [tokenize(tokenizer, row, limit) for row in good.to_dict("records")]
@@ -58,7 +59,7 @@ def train_sft(examples: pd.DataFrame, settings: SftSettings, compute: Compute, f
     last = losses[-max(1, len(losses) // 4) :]
     return {
         "answers": len(good),
-        "answers_left_out": int((examples["score"] >= settings.minimum_score).sum()) - len(good),
+        "answers_left_out": len(rated) - len(good),
         "tokens": sum(sum(row["completion_mask"]) for row in rows),
         "first_loss": losses[0],
         "last_loss": sum(last) / len(last),
@@ -68,7 +69,7 @@ def train_sft(examples: pd.DataFrame, settings: SftSettings, compute: Compute, f
 
 
 def well_rated(examples: pd.DataFrame, settings: SftSettings) -> pd.DataFrame:
-    """The best-rated answers, each once (several people rate one answer), in an order that depends on nothing else."""
+    """The good answers, best first, each once (several people rate one answer), in an order of nothing else."""
     keys = ["query", "context", "response"]
     rated = examples.assign(score=examples.groupby(keys, dropna=False)["score"].transform("mean"))
     good = rated[rated["score"] >= settings.minimum_score].drop_duplicates(keys)
@@ -77,7 +78,7 @@ def well_rated(examples: pd.DataFrame, settings: SftSettings) -> pd.DataFrame:
             f"only {len(good)} answers are rated {settings.minimum_score} or better, SFT wants "
             f"{settings.minimum_rows}; collect more feedback or lower minimum_score"
         )
-    return good.sort_values(["score", *keys], ascending=[False, True, True, True]).head(settings.maximum_rows)
+    return good.sort_values(["score", *keys], ascending=[False, True, True, True])
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, row: dict[Any, Any], limit: int) -> dict[str, list[int]]:

@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from rlhf_assets.compute import Compute
-from rlhf_assets.errors import RlhfError
-from rlhf_assets.policy.chat import first_line, load_tokenizer
+from rlhf_assets.errors import RlhfError, first_line
+from rlhf_assets.policy.chat import load_tokenizer
 from rlhf_assets.storage.models import resolve_model
 
 

@@ -19,8 +19,9 @@ SLICE_SAMPLES = 400  # by kind and segment: many of them, and a rough interval w
 def evaluate_reward(predicted: np.ndarray, test: pd.DataFrame, mean_of_train: float, seed: int = 0) -> dict[str, Any]:
     """Figures of `predicted` (n,) on the rows of `test` (query, context, response, score, kind, segment).
 
-    mse; mse_of_mean, that of always saying `mean_of_train`; mse_ratio of the two; spearman; pair_accuracy on whole
-    answers to one question whose mean ratings differ (a tie in prediction is half right); by_kind and by_segment
+    questions, how many different ones; mse; mse_of_mean, that of always saying `mean_of_train`; mse_ratio of the two;
+    spearman; pair_accuracy on whole answers to one question whose mean ratings differ (a tie in prediction is half
+    right); by_kind and by_segment
     {name: {mse, mse_ratio, spearman}}. Each has a 95 % bootstrap interval over questions; what a set of rows cannot
     tell (no pairs, constant scores) is None.
     """
@@ -39,6 +40,7 @@ def evaluate_reward(predicted: np.ndarray, test: pd.DataFrame, mean_of_train: fl
     everything = np.arange(len(test))
     right, asked = pairs(predicted, test)
     return {
+        "questions": int(test["query"].nunique()),
         **errors(everything, SAMPLES),
         "mse_of_mean": figure(mse, np.full(len(given), mean_of_train), given, groups=query, seed=seed, samples=SAMPLES),
         "pair_accuracy": figure(mean, right, groups=asked, seed=seed, samples=SAMPLES),

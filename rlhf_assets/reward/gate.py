@@ -3,11 +3,13 @@
 from typing import Any
 
 
-def reward_gate(figures: dict[str, Any]) -> list[str]:
+def reward_gate(figures: dict[str, Any], minimum_questions: int) -> list[str]:
     """Reasons to reject the model with these figures of `evaluate_reward`; none means accepted."""
     error, ratio = figures["mse"], figures["mse_ratio"]
     if error["n"] == 0:
         return ["there are no test votes to judge the model by"]
+    if figures["questions"] < minimum_questions:
+        return [f"its test votes are on {figures['questions']} questions, fewer than {minimum_questions}"]
     if error["value"] is None:
         return ["its predictions on the test votes are not finite"]
     if ratio["value"] is None:

@@ -15,7 +15,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from rlhf_assets.errors import RlhfError
+from rlhf_assets.errors import RlhfError, first_line
 from rlhf_assets.storage.models import resolve_model
 
 
@@ -41,8 +41,9 @@ def load_classifier(
                 output_loading_info=True,
             )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError, json.JSONDecodeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise RlhfError(f"cannot load the model {name!r} ({reason}); give a model's folder or hub id") from error
+        raise RlhfError(
+            f"cannot load the model {name!r} ({first_line(error)}); give a model's folder or hub id"
+        ) from error
     if trained and (found["missing_keys"] or found["mismatched_keys"]):
         raise RlhfError(f"{name!r} is no trained reward model with one output; train one with `rlhf train reward`")
     if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):

@@ -36,3 +36,6 @@ class RewardSettings(Settings):
     )
     seed: int = Field(0, ge=0, description="Seed of the head's weights and the order of batches.")
     minimum_rows: int = Field(30, gt=0, description="Training votes below which no model is trained at all.")
+    minimum_test_questions: int = Field(
+        20, gt=0, description="Questions among the test votes below which no model is accepted: fewer prove nothing."
+    )

@@ -38,13 +38,17 @@ def dagster_url() -> str:
 
 def assistant_url(name: str, other: str, user: str) -> str:
     """The setting `name`, else the embedded server, but never one of each."""
-    if url := os.environ.get(name):
-        return url
-    if os.environ.get(other):
+    url, others = os.environ.get(name), os.environ.get(other)
+    if url and others and is_embedded(url) != is_embedded(others):
+        raise RlhfError(
+            f"one of {name} and {other} leads to the embedded PostgreSQL, the other one elsewhere; set both for your "
+            "own database, neither for the embedded one"
+        )
+    if others and not url:
         raise RlhfError(
             f"{other} is set but {name} is not; set both for your own database, neither for the embedded one"
         )
-    return embedded_url("app", user)
+    return url or embedded_url("app", user)
 
 
 def embedded_url(database: str, user: str) -> str:

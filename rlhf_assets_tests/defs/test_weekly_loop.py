@@ -5,6 +5,8 @@ The tests share one deployment and build on each other in the order of this file
 
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 import time
@@ -145,6 +147,26 @@ def test_evaluation_compares_all_policies_by_judge_and_gold(world: World) -> Non
     assert set(figures["win_rates"]["ppo_vs_sft"]) == {"judge", "gold"}
 
 
+def test_the_demos_summary_has_the_shape_that_the_readme_documents(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rlhf_assets.demo.summary import show_summary, summarise
+
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    table = readme.split("prints one object, also kept")[1].split("\n\n")[1]
+    documented = {key for line in table.splitlines() for key in re.findall(r"`(\w+)`", line.split("|")[1])}
+    summary = summarise(world.store, WEEKS[0], LAST)
+    assert documented - summary.keys() == {"training_runs", "minutes", "reused", "peak_memory_gb"}  # the command's own
+    assert summary.keys() <= documented
+    assert summary["ratings"]["in"] == 1000
+    assert summary["ratings"]["clean"] + sum(summary["ratings"]["quarantined"].values()) == 1000
+    assert summary["artifacts"]["ppo_policy"].endswith(f"ppo_policy/{LAST}/{card_of(world, 'reward_model')}")
+    show_summary({**summary, "minutes": {"ppo": 1.5}, "reused": ["ppo"]})
+    shown = capsys.readouterr().out
+    assert "1.5 (reused)" in shown
+    assert summary["artifacts"]["promotion"] in shown
+
+
 def test_no_metadata_holds_users_text(world: World) -> None:
     """Questions and answers in this deployment are made of words that nothing else is called."""
     words = {"useless", "vague", *TOPICS[-12:]} - {"port"}
@@ -257,6 +279,28 @@ def test_a_failed_training_is_a_failed_row_and_touches_nothing(world: World, cap
     assert "lower learning_rate" in row["metrics"]["error"]
     assert "\n" not in row["metrics"]["error"]
     assert [artifact.card for artifact in world.store.all("reward_model")] == before
+
+
+def test_a_run_whose_process_was_killed_ends_and_frees_its_slot_when_the_next_one_starts(world: World) -> None:
+    launch, storage = world.module("automation.launch"), world.instance.event_log_storage
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    dead, alive = (
+        world.instance.create_run_for_job(
+            launch.asset_job(),
+            status=dg.DagsterRunStatus.STARTED,
+            tags={launch.PROCESS: f"{socket.gethostname()} {process}"},
+        )
+        for process in (gone.pid, os.getpid())
+    )
+    storage.set_concurrency_slots("lathe", 1)
+    storage.claim_concurrency_slot("lathe", dead.run_id, "ppo_policy")
+    assert world.materialize("raw_message_feedback")
+    statuses = [world.instance.get_run_by_id(run.run_id).status for run in (dead, alive)]
+    assert statuses == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED]
+    assert storage.get_concurrency_info("lathe").active_slot_count == 0
+    assert launch.PROCESS in world.last_run().tags
+    world.instance.report_run_failed(alive)
 
 
 def test_too_few_rows_are_skipped_with_the_reason_and_so_is_what_needs_them(world: World) -> None:

@@ -28,6 +28,7 @@ judge_share = 0.4
 base_model = "{encoder}"
 epochs = 5
 learning_rate = 3e-3
+minimum_test_questions = 1
 [SftSettings]
 base_model = "{llama}"
 epochs = 1
@@ -40,6 +41,8 @@ micro_batch_size = 8
 calibration_prompts = 8
 max_new_tokens = 8
 overlong_tokens = 2
+[GateSettings]
+minimum_prompts = 1
 [EvaluationSettings]
 prompts = 10
 max_new_tokens = 8

@@ -30,6 +30,31 @@ def test_missing_values_of_a_frame_mean_none(missing: float | None):
     assert messages("Why?", missing, missing) == [{"role": "user", "content": "Why?"}]
 
 
+def test_a_question_asked_again_is_one_turn():
+    assert messages("Still there?", [*TURNS[:1], {"role": "assistant", "content": ""}]) == [
+        {"role": "user", "content": "What is solar energy?\n\nStill there?"}
+    ]
+
+
+STRICT = (
+    "{% if messages[0]['role'] != 'user' %}{{ raise_exception('a user must speak first') }}{% endif %}"
+    "{% for m in messages %}{% if m['content'] == 'never' %}{{ raise_exception('never\nagain') }}{% endif %}"
+    "{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
+)
+
+
+def test_a_template_that_wants_a_user_first_gets_one(llama: Path):
+    tokenizer = load_tokenizer(str(llama))
+    tokenizer.chat_template = STRICT
+    greeting = [{"role": "assistant", "content": "Hello!"}]
+    assert render(tokenizer, messages("Why?", greeting, "Be clear.")) == "user: Be clear.\n\nWhy?\n"
+    assert render(tokenizer, messages("Why?", TURNS[:2], "Be clear.")) == (
+        "user: Be clear.\n\nWhat is solar energy?\nassistant: Power from the sun.\nuser: Why?\n"
+    )
+    with pytest.raises(RlhfError, match=r"the model's chat template refuses a conversation: never$"):
+        render(tokenizer, messages("never"))
+
+
 def test_render_uses_the_models_own_template(llama: Path):
     text = render(load_tokenizer(str(llama)), messages("Why?", "[]", "Be clear."))
     assert text == (

@@ -55,6 +55,14 @@ def test_kl_is_the_exact_divergence_of_whole_replies(gpt2: Path, prompts: pd.Dat
     assert figures["policies"]["ppo"]["kl"] == pytest.approx(200 * exact, rel=0.05)
 
 
+def test_no_distance_is_made_up_between_policies_of_different_vocabularies(
+    llama: Path, gpt2: Path, prompts: pd.DataFrame
+):
+    figures = evaluate_policies({"promoted": gpt2, "sft": llama}, prompts, {"judge": length}, "sft", SETTINGS, FP32)
+    assert np.isnan(figures.figures["policies"]["promoted"]["kl"])
+    assert figures.figures["policies"]["sft"]["kl"] == 0
+
+
 def test_each_reply_keeps_its_own_log_probability(llama: Path, prompts: pd.DataFrame):
     answered = answer(llama, prompts.to_dict("records"), SETTINGS, FP32)
     drawn = [sum(reply.log_probs) for reply in answered.replies]

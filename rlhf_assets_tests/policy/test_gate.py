@@ -11,7 +11,7 @@ def figures(low: float | None, kl: float | None, promoted_low: float | None = No
     if promoted_low is not None:
         pairs["ppo_vs_promoted"] = {"judge": {"value": 0.6, "low": promoted_low, "high": 0.7}}
         policies["promoted"] = {"kl": 3.0}
-    return {"win_rates": pairs, "policies": policies}
+    return {"win_rates": pairs, "policies": policies, "prompts": 150}
 
 
 def test_a_clear_winner_within_its_budget_passes():
@@ -34,6 +34,11 @@ def test_the_incumbent_is_the_promoted_policy_where_there_is_one():
     assert promotion_gate(figures(0.2, 5.0, promoted_low=0.6), GateSettings()) == []
     (reason,) = promotion_gate(figures(0.9, 5.0, promoted_low=0.4), GateSettings())
     assert "the promoted policy" in reason
+
+
+def test_few_prompts_prove_nothing():
+    (reason,) = promotion_gate({**figures(0.9, 5.0), "prompts": 149}, GateSettings())
+    assert "on 149 held-out prompts only" in reason
 
 
 def test_every_reason_is_named():

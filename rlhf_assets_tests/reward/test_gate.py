@@ -10,7 +10,7 @@ NOISE = np.random.default_rng(0).normal(scale=0.3, size=120)
 
 
 def reasons(predicted: np.ndarray, test: object = TEST, mean: float = 0.5) -> list[str]:
-    return reward_gate(evaluate_reward(predicted, test, mean))
+    return reward_gate(evaluate_reward(predicted, test, mean), minimum_questions=1)
 
 
 def test_a_model_surely_better_than_the_mean_is_accepted() -> None:
@@ -27,7 +27,15 @@ def test_luck_on_few_votes_is_not_enough() -> None:
     few = TEST.iloc[:6].assign(query=list("abcdef"), score=[0.0, 1.0] * 3)
     figures = evaluate_reward(np.array([0.1, 0.9, 0.1, 0.9, 0.8, 0.2]), few, 0.5)
     assert figures["mse_ratio"]["value"] < 0.9
-    assert reward_gate(figures)
+    assert reward_gate(figures, minimum_questions=1)
+
+
+def test_one_question_proves_nothing_however_many_votes_it_has() -> None:
+    test = TEST.assign(query="the only one")
+    figures = evaluate_reward(test["score"].to_numpy() + 0.5 * NOISE, test, 0.5)
+    assert reward_gate(figures, minimum_questions=1) == []
+    (reason,) = reward_gate(figures, minimum_questions=2)
+    assert "on 1 questions, fewer than 2" in reason
 
 
 def test_nothing_to_judge_by_is_a_reason_too() -> None:

@@ -8,7 +8,16 @@ import pytest
 
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage import embedded_postgres
-from rlhf_assets.storage.database import admin_url, connect, dagster_url, is_embedded, pipeline_url
+from rlhf_assets.storage.database import (
+    ADMIN,
+    PIPELINE,
+    PIPELINE_ROLE,
+    admin_url,
+    connect,
+    dagster_url,
+    is_embedded,
+    pipeline_url,
+)
 
 PLANTED = "hunter2-planted"
 
@@ -85,6 +94,16 @@ def test_one_url_of_ours_and_one_embedded_are_never_mixed(server, monkeypatch, t
     monkeypatch.setenv(there, "postgresql://somebody@example.org/app")
     with pytest.raises(RlhfError, match=f"{there} is set but .* is not"):
         asked()
+
+
+def test_two_urls_that_lead_to_different_servers_are_refused(server, monkeypatch):
+    monkeypatch.setenv("RLHF_HOME", str(server))
+    monkeypatch.setenv(PIPELINE, embedded_postgres.url(server, "app", PIPELINE_ROLE))
+    monkeypatch.setenv(ADMIN, "postgresql://postgres:secret@db.example.org/postgres")
+    for asked in (pipeline_url, admin_url):
+        with pytest.raises(RlhfError, match="leads to the embedded PostgreSQL, the other one elsewhere") as caught:
+            asked()
+        assert "secret" not in str(caught.value)
 
 
 def test_a_connection_works_as_asked(admin_url):

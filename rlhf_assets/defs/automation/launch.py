@@ -1,10 +1,13 @@
 """Launching from a shell or a script: in this process, or as a true backfill that the daemon works off."""
 
 import logging
+import os
+import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -17,6 +20,7 @@ from rlhf_assets.feedback.weeks import weeks_between
 log = logging.getLogger(__name__)
 
 LOCATION = "rlhf_assets"
+PROCESS = "rlhf/process"  # tag of a run: host and process that it runs in
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the project's own logging shows progress
 
 LAUNCH = """
@@ -50,7 +54,8 @@ def materialize_weeks(
     Feedback of several weeks is one run; with a model or a dataset among the assets each week is a run, oldest first,
     and the first failure ends it. Failures are logged, a line a step.
     """
-    job, selection = asset_job(), chosen(keys)
+    end_orphans(instance)
+    job, selection, process = asset_job(), chosen(keys), {PROCESS: f"{socket.gethostname()} {os.getpid()}"}
     how: dict[str, Any] = {
         "instance": instance,
         "asset_selection": selection,
@@ -59,8 +64,22 @@ def materialize_weeks(
     }
     if first != last and all(job.asset_layer.get(key).backfill_policy == ONE_RUN for key in selection):
         tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
-        return succeeded(job.execute_in_process(tags=tags, **how))
-    return all(succeeded(job.execute_in_process(partition_key=week, **how)) for week in weeks_between(first, last))
+        return succeeded(job.execute_in_process(tags=tags | process, **how))
+    return all(
+        succeeded(job.execute_in_process(partition_key=week, tags=process, **how))
+        for week in weeks_between(first, last)
+    )
+
+
+def end_orphans(instance: dg.DagsterInstance) -> None:
+    """Fail runs of this host whose process was killed: their slot in a pool would block the next run for a day."""
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+    for run in instance.get_runs(started):
+        host, _, process = run.tags.get(PROCESS, "").partition(" ")
+        if host == socket.gethostname() and not Path("/proc", process).exists():
+            log.warning("run %s was killed before it ended; its models are recorded as failed", run.run_id)
+            instance.report_run_failed(run, "the process of this run was killed")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def chosen(keys: Sequence[str]) -> list[dg.AssetKey]:

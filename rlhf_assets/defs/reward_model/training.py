@@ -44,7 +44,7 @@ def train(
         query, response, context_of, before = (test[name].tolist() for name in TEXTS)
         predicted = scorer.calibrated(scorer.score(query, response, context_of, before))
         figures = evaluate_reward(predicted, test, float(rows["score"].mean()), settings.seed)
-        reasons = reward_gate(figures)
+        reasons = reward_gate(figures, settings.minimum_test_questions)
         test.assign(predicted=predicted).to_parquet(draft.folder / PREDICTIONS)
         pictures = {"history": training_history(outcome.history, outcome.best_epoch)}
         if len(test):
