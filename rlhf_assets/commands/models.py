@@ -81,7 +81,7 @@ def export(
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(policy.local(), beside)
+    shutil.copytree(policy.local(), beside, copy_function=shutil.copyfile)  # readable as the person's other files are
     (beside / "card.json").write_text(policy.card.model_dump_json(indent=2))
     beside.rename(folder)
     typer.echo(f"policy of week {policy.card.week} copied to {folder}")

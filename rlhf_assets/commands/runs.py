@@ -57,7 +57,7 @@ def show_runs(rows: list[dict[str, Any]]) -> None:
             f"{row['start_time'].astimezone(UTC):%Y-%m-%d %H:%M}",
             row["model_type"],
             metrics.get("week"),
-            row["training_status"],
+            "skipped" if metrics.get("skipped") else row["training_status"],
             str(end - row["start_time"]).split(".")[0] if end else "",
             escape("; ".join(str(word) for word in verdict if word)),
         )

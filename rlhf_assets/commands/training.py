@@ -131,7 +131,7 @@ def backfill(
 
 def watch(instance: "DagsterInstance", backfill_id: str) -> bool:
     """Say what becomes of the backfill until it is done; whether it succeeded."""
-    from rlhf_assets.defs.automation.launch import backfill_status
+    from rlhf_assets.defs.automation.launch import backfill_status, daemon_alive
 
     said = ""
     while True:
@@ -146,4 +146,6 @@ def watch(instance: "DagsterInstance", backfill_id: str) -> bool:
             for failure in now.failures:
                 log.error(failure)
             return now.succeeded
+        if not daemon_alive(instance):
+            raise RlhfError("the Dagster daemon has stopped; the backfill goes on when `make ui` starts it again")
         time.sleep(2)

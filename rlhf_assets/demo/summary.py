@@ -11,11 +11,18 @@ from rlhf_assets.demo.lines import read_lines
 from rlhf_assets.demo.taste import step_taste, taste
 from rlhf_assets.demo.users import MESSAGE_SCALE, STEP_SCALE, expected_score
 from rlhf_assets.feedback.weeks import weeks_between
-from rlhf_assets.policy.settings import PpoSettings
+from rlhf_assets.policy.settings import EvaluationSettings, PpoSettings
+from rlhf_assets.settings import project_settings
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
 from rlhf_assets.storage.card import Status
 
 SHOWN_ANSWERS = 3
+FIGURES = {
+    "kl": "KL from SFT, nats a reply",
+    "length": "length, tokens",
+    "stop_rate": "share that stopped",
+    "repetition": "repeated trigrams",
+}
 USABLE: tuple[Status, ...] = ("candidate", "accepted", "promoted")
 MADE: tuple[Status, ...] = (*USABLE, "rejected")
 MODELS = ("reward_dataset", "policy_prompts", "reward_model", "judge_model", "sft_policy", "ppo_policy",
@@ -141,13 +148,14 @@ def show_summary(summary: Mapping[str, Any]) -> None:
         f"{tasted['r2_of_length_and_stopping']:.0%} of the true taste."
     )
 
-    policies = table("\nPolicies on held-out prompts", "", *summary["policies"])
+    drawn = project_settings(EvaluationSettings)
+    how = f"answers drawn at temperature {drawn.temperature:g}, cut at {drawn.max_new_tokens} tokens"
+    policies = table(f"\nPolicies on held-out prompts ({how})", "", *summary["policies"])
     for name in ("gold", "judge"):
         policies.add_row(f"{name} score", *(interval(p.get(name)) for p in summary["policies"].values()))
-    for name in ("kl", "length", "stop_rate", "repetition"):
-        policies.add_row(
-            name.replace("_", " "), *("" if p[name] is None else f"{p[name]:.2f}" for p in summary["policies"].values())
-        )
+    for name, label in FIGURES.items():
+        values = (policy[name] for policy in summary["policies"].values())
+        policies.add_row(label, *("" if value is None else f"{value:.2f}" for value in values))
     console.print(policies)
     wins = table("\nWin rates with 95 % intervals", "", "judge", "gold (true taste)")
     for pair, by_scorer in summary["win_rates"].items():

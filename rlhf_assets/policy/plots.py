@@ -9,9 +9,9 @@ from rlhf_assets.plots import png
 
 PANELS = {
     "score": "reward model's score",
-    "kl": "KL to the SFT policy (nats a reply)",
+    "kl": "KL to SFT (nats a reply)",
     "length": "tokens a reply",
-    "stop_rate": "share of replies that stopped",
+    "stop_rate": "share that stopped",
 }
 
 

@@ -15,6 +15,7 @@ from rlhf_assets_tests.tiny_models import tiny_encoder, tiny_llama
 
 BEFORE, FIRST = earlier(WEEK, 1), earlier(WEEK, 2)
 BETTER = {
+    "prompts": 200,
     "policies": {"ppo": {"kl": 1.0}, "promoted": {}},
     "win_rates": {"ppo_vs_promoted": {"judge": {"low": 0.6}}},
 }
@@ -123,5 +124,5 @@ def test_prompts_are_unseen_and_the_ui_shows_shipped_questions_alone(store: Arti
     (event,) = result.get_asset_materialization_events()
     answers = str(event.materialization.metadata["answers"].value)
     assert shipped.split("?")[0] in answers
-    assert answers.count("<h4>") == 1
+    assert answers.count("#### ") == 1
     assert "heat pump" not in str(event.materialization.metadata)

@@ -266,7 +266,8 @@ def test_a_policy_rejected_by_a_later_run_has_the_reasons_in_its_row(
     launch(instance, ppo_policy)
     cursor = tick(instance)
     store = ArtifactStore(ROOT[0])
-    worse = {"policies": {"ppo": {"kl": 90.0}}, "win_rates": {"ppo_vs_sft": {"judge": {"low": 0.4}}}}
+    win_rates = {"ppo_vs_sft": {"judge": {"low": 0.4}}}
+    worse = {"prompts": 200, "policies": {"ppo": {"kl": 90.0}}, "win_rates": win_rates}
     with store.draft("policy_evaluation", WEEK, "an evaluation") as draft:
         draft.commit(parents=store.of_week("ppo_policy", WEEK), figures=worse)
     assert dg.materialize(

@@ -20,7 +20,9 @@ from rlhf_assets.feedback.weeks import weeks_between
 log = logging.getLogger(__name__)
 
 LOCATION = "rlhf_assets"
+HEARTBEAT = 60  # seconds that a daemon's sign of life may be late; Dagster's own half hour is no answer to a person
 PROCESS = "rlhf/process"  # tag of a run: host and process that it runs in
+TELLING = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_OBSERVATION}  # why a step made nothing
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the project's own logging shows progress
 
 LAUNCH = """
@@ -96,6 +98,8 @@ def succeeded(result: dg.ExecuteInProcessResult) -> bool:
     for event in result.all_events:
         if event.is_step_failure:
             log.error(what_failed(event))
+        elif reason := why_skipped(event):
+            log.warning(reason)
     return result.success
 
 
@@ -106,13 +110,22 @@ def what_failed(event: dg.DagsterEvent) -> str:
     return f"{event.step_key} failed: {said or failure.error_display_string}"
 
 
+def why_skipped(event: dg.DagsterEvent) -> str | None:
+    """The reason that an asset gave for making nothing, if this is where it did."""
+    if event.event_type is not dg.DagsterEventType.ASSET_OBSERVATION:
+        return None
+    told = event.asset_observation_data.asset_observation.metadata.get("skipped")
+    return f"{event.step_key} skipped: {told.value}" if told else None
+
+
 def daemon_alive(instance: dg.DagsterInstance) -> bool:
     """Whether a daemon on this instance works off backfills."""
     from dagster._daemon import BackfillDaemon
     from dagster._daemon.controller import get_daemon_statuses
 
     kind = BackfillDaemon.daemon_type()
-    return bool(get_daemon_statuses(instance, [kind], ignore_errors=True)[kind].healthy)
+    statuses = get_daemon_statuses(instance, [kind], ignore_errors=True, heartbeat_tolerance_seconds=HEARTBEAT)
+    return bool(statuses[kind].healthy)
 
 
 def request_backfill(instance: dg.DagsterInstance, keys: Sequence[str], first: str, last: str) -> str:
@@ -139,7 +152,7 @@ def request_backfill(instance: dg.DagsterInstance, keys: Sequence[str], first: s
 
 @dataclass(frozen=True)
 class BackfillStatus:
-    """How far a backfill is; `runs` by status, as "SUCCESS": 1; `failures` are those of steps, a line each."""
+    """How far a backfill is; `runs` by status, as "SUCCESS": 1; `failures` are why steps made nothing, a line each."""
 
     status: str
     done: bool
@@ -156,9 +169,9 @@ def backfill_status(instance: dg.DagsterInstance, backfill_id: str) -> BackfillS
     if backfill is None:
         raise RlhfError(f"there is no backfill {backfill_id} in this Dagster")
     made = instance.get_runs(dg.RunsFilter.for_backfill(backfill_id))
-    failed = [run.run_id for run in made if run.status == dg.DagsterRunStatus.FAILURE]
-    entries = [entry for run_id in failed for entry in instance.all_logs(run_id, dg.DagsterEventType.STEP_FAILURE)]
-    failures = [what_failed(entry.dagster_event) for entry in entries if entry.dagster_event]
+    entries = [entry for run in made for entry in instance.all_logs(run.run_id, TELLING)]
+    events = [entry.dagster_event for entry in entries if entry.dagster_event]
+    failures = [what_failed(event) if event.is_step_failure else why_skipped(event) for event in events]
     if backfill.error:
         failures.append(backfill.error.message.strip())
     return BackfillStatus(
@@ -166,5 +179,5 @@ def backfill_status(instance: dg.DagsterInstance, backfill_id: str) -> BackfillS
         done=backfill.status in BULK_ACTION_TERMINAL_STATUSES,
         succeeded=backfill.status.value == "COMPLETED_SUCCESS",
         runs=dict(Counter(run.status.value for run in made)),
-        failures=failures,
+        failures=[failure for failure in failures if failure],
     )

@@ -1,7 +1,6 @@
 """How the week's policies compare on prompts that nothing was trained on."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 CODE_VERSION = "1"
 SAMPLES = "samples.parquet"  # every prompt with every policy's answer; holds users' text
+FENCE = "````"  # longer than any that an answer is likely to hold
 SHOWN = 5  # shipped questions whose answers the UI shows
 LEARNT = [f"{voters}{side}.parquet" for voters in ("", "judge_") for side in ("train", "validation")]
 
@@ -172,12 +172,9 @@ def public_samples(samples: "pd.DataFrame", prompts: "pd.DataFrame") -> "pd.Data
 
 
 def side_by_side(samples: "pd.DataFrame") -> dg.MarkdownMetadataValue:
-    """The first prompts with each policy's answer, escaped."""
+    """The first prompts with each policy's answer, verbatim: the UI shows Markdown and drops HTML."""
     parts = []
     for query, answers in list(samples.groupby("query", sort=False))[:SHOWN]:
-        parts.append(f"<h4>{escape(str(query))}</h4>")
-        parts += [
-            f"<p><b>{escape(str(row.policy))}</b><br>{escape(str(row.response))}</p>".replace("\n", "<br>")
-            for row in answers.itertuples()
-        ]
-    return dg.MetadataValue.md("\n".join(parts))
+        parts.append(f"#### {query}")
+        parts += [f"**{row.policy}**\n{FENCE}text\n{row.response}\n{FENCE}" for row in answers.itertuples()]
+    return dg.MetadataValue.md("\n\n".join(parts))
