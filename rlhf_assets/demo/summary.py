@@ -170,7 +170,8 @@ def show_summary(summary: Mapping[str, Any]) -> None:
             answers.add_row(policy, escape(sample[policy].strip()))
         console.print(answers)
 
-    took = table("\nMinutes", *summary["minutes"])
+    total = sum(summary["minutes"].values())
+    took = table(f"\nMinutes, {total:.1f} in all, at most {summary['peak_memory_gb']:.1f} GB", *summary["minutes"])
     took.add_row(
         *(f"{value:.1f}" + (" (reused)" if s in summary["reused"] else "") for s, value in summary["minutes"].items())
     )

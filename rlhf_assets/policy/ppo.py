@@ -6,6 +6,7 @@ and warm the value head up.
 """
 
 import copy
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -41,6 +42,8 @@ from rlhf_assets.policy.weights import (
     with_lora,
 )
 from rlhf_assets.progress import Progress
+
+log = logging.getLogger(__name__)
 
 
 def train_ppo(
@@ -142,6 +145,7 @@ class PpoTrainer:
     def calibrate(self) -> RewardScale:
         """Fit the reward's scale and the value head to replies of the reference policy, which is still this one."""
         settings = self.settings
+        log.info("ppo: %d replies of the SFT policy set the reward's scale", settings.calibration_prompts)
         rollout = self.collect(0, settings.calibration_prompts)
         self.scale = RewardScale.from_reference(rollout.scores, settings.reward_clip, settings.running_scale)
         assessment = self.assess(rollout)

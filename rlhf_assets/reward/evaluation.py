@@ -21,9 +21,8 @@ def evaluate_reward(predicted: np.ndarray, test: pd.DataFrame, mean_of_train: fl
 
     questions, how many different ones; mse; mse_of_mean, that of always saying `mean_of_train`; mse_ratio of the two;
     spearman; pair_accuracy on whole answers to one question whose mean ratings differ (a tie in prediction is half
-    right); by_kind and by_segment
-    {name: {mse, mse_ratio, spearman}}. Each has a 95 % bootstrap interval over questions; what a set of rows cannot
-    tell (no pairs, constant scores) is None.
+    right); by_kind and by_segment {name: {mse, mse_ratio, spearman, pair_accuracy}}. Each has a 95 % bootstrap interval
+    over questions; what a set of rows cannot tell (no pairs, constant scores) is None.
     """
     given = test["score"].to_numpy(np.float64)
     predicted = np.asarray(predicted, np.float64)
@@ -31,19 +30,19 @@ def evaluate_reward(predicted: np.ndarray, test: pd.DataFrame, mean_of_train: fl
 
     def errors(rows: np.ndarray, samples: int) -> dict[str, Figure]:
         arrays = predicted[rows], given[rows]
+        right, asked = pairs(predicted[rows], test.iloc[rows])
         return {
             "mse": figure(mse, *arrays, groups=query[rows], seed=seed, samples=samples),
             "mse_ratio": figure(ratio_to(mean_of_train), *arrays, groups=query[rows], seed=seed, samples=samples),
             "spearman": figure(spearman, *arrays, groups=query[rows], seed=seed, samples=samples),
+            "pair_accuracy": figure(mean, right, groups=asked, seed=seed, samples=samples),
         }
 
     everything = np.arange(len(test))
-    right, asked = pairs(predicted, test)
     return {
         "questions": int(test["query"].nunique()),
         **errors(everything, SAMPLES),
         "mse_of_mean": figure(mse, np.full(len(given), mean_of_train), given, groups=query, seed=seed, samples=SAMPLES),
-        "pair_accuracy": figure(mean, right, groups=asked, seed=seed, samples=SAMPLES),
         "by_kind": {name: errors(rows, SLICE_SAMPLES) for name, rows in slices(test["kind"])},
         "by_segment": {name: errors(rows, SLICE_SAMPLES) for name, rows in slices(test["segment"])},
     }

@@ -74,7 +74,7 @@ def train_reward(
     optimizer = build_optimizer(model, settings)
     schedule = LambdaLR(optimizer, lambda step: rate(step, steps, settings.warmup_share))
     shuffle = np.random.default_rng(settings.seed)
-    progress = Progress("reward model", steps)
+    progress = Progress("training", steps)
     history: list[dict[str, float | None]] = []
     best_epoch, best_mse, best_raw, best_weights = 0, math.inf, np.empty(0), {}
     for epoch in range(1, settings.epochs + 1):

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -58,7 +58,16 @@ def checkup() -> list[Finding]:
         "device": device,
         "disk": disk,
     }
-    return [examined(name, check) for name, check in checks.items()]
+    findings: dict[tuple[str, str], Finding] = {}
+    return [told_once(examined(name, check), findings) for name, check in checks.items()]
+
+
+def told_once(finding: Finding, findings: dict[tuple[str, str], Finding]) -> Finding:
+    """The finding, or a pointer to the fault among `findings` so far that is the same: a dead database fails many."""
+    if finding.ok:
+        return finding
+    first = findings.setdefault((finding.detail, finding.mend), finding)
+    return finding if first is finding else replace(finding, detail=f"as for {first.name}", mend="")
 
 
 def examined(name: str, check: Callable[[], Finding]) -> Finding:

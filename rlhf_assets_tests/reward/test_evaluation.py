@@ -41,8 +41,15 @@ def test_pairs_are_answers_to_one_question_that_were_rated_differently() -> None
     )  # fmt: skip
     #             a: good > bad is wrong, odd > bad is right; b: a tie; good and odd of a, and c: no pair
     predicted = np.array([0.1, 0.1, 0.4, 0.5, 0.3, 0.3, 0.9])
-    accuracy = evaluate_reward(predicted, test, 0.5)["pair_accuracy"]
-    assert (accuracy["value"], accuracy["n"]) == (pytest.approx((0 + 1 + 0.5) / 3), 3)
+    test.loc[test["query"] == "b", "segment"] = "student"
+    figures = evaluate_reward(predicted, test, 0.5)
+    by_segment = {name: found["pair_accuracy"] for name, found in figures["by_segment"].items()}
+    for accuracy, right, pairs in (
+        (figures["pair_accuracy"], (0 + 1 + 0.5) / 3, 3),
+        (by_segment["worker"], 0.5, 2),
+        (by_segment["student"], 0.5, 1),
+    ):
+        assert (accuracy["value"], accuracy["n"]) == (pytest.approx(right), pairs)
     other_chat = test.assign(context=[f"[{i}]" for i in range(7)])
     assert evaluate_reward(predicted, other_chat, 0.5)["pair_accuracy"]["n"] == 0
     assert evaluate_reward(predicted, test.assign(kind="step"), 0.5)["pair_accuracy"]["n"] == 0
