@@ -40,11 +40,12 @@ def one_seed(store: ArtifactStore, week: str, seed: int, kept: Path) -> dict[str
     policy = store.newest("ppo_policy", week, ("candidate",))
     if policy is None:
         raise RlhfError("there is no PPO policy to start from; run `make demo` first")
-    settings = PpoSettings(**policy.card.settings)
+    settings, compared = PpoSettings(**policy.card.settings), EvaluationSettings()
     starts = {parent.asset: store.open(parent.path) for parent in policy.card.parents}
     judge = store.require("judge_model", week)
     made_of = {  # the demo's policy stands for the code that made it
         "settings": settings.model_dump(),
+        "evaluation": compared.model_dump(),
         "artifacts": {a.card.asset: a.card.content_hash for a in (policy, judge, *starts.values())},
     }
     if cell.exists() and (found := json.loads(cell.read_text()))["made_of"] == made_of:
@@ -62,7 +63,7 @@ def one_seed(store: ArtifactStore, week: str, seed: int, kept: Path) -> dict[str
         prompts.query("side == 'test'"),
         {"judge": RewardScorer(judge.local(), compute).score, "gold": gold},
         "sft",
-        EvaluationSettings(),
+        compared,
         compute,
     )
     found = {
@@ -88,14 +89,18 @@ def main() -> None:
     kept = home() / "benchmarks" / "ppo_seeds"
     kept.mkdir(parents=True, exist_ok=True)
     rows = [one_seed(ArtifactStore(artifact_root()), weeks[1], seed, kept) for seed in SEEDS]
-    lows = [row["gold"]["low"] for row in rows]
+    won = sum(row["gold"]["value"] for row in rows) / len(rows)
     print(  # noqa: T201
         json.dumps(
             {
                 "name": "ppo_seeds",
-                "unit": "gold win rate of PPO over SFT on held-out prompts",
-                "value": sum(row["gold"]["value"] for row in rows) / len(rows),
-                "lowest_bound": min(lows),
+                "ours": "PPO",
+                "peer": "SFT",
+                "ratio": won / (1 - won),
+                "unit": "share of held-out prompts won by gold, mean over seeds; interval from the lowest bound of any "
+                "seed to the highest",
+                "value": won,
+                "interval": [min(row["gold"]["low"] for row in rows), max(row["gold"]["high"] for row in rows)],
                 "seeds": list(SEEDS),
                 "rows": [{name: row[name] for name in ("seed", "gold", "judge", "kl")} for row in rows],
             }

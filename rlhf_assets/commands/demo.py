@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REPORT, SETTINGS = "demo.json", "demo.toml"
+REPORT, SETTINGS, TOOK = "demo.json", "demo.toml", "demo_took.json"
+SAID = "the lines above say why"
 # Each stage is a Dagster run of its own, so that a second `rlhf demo` goes on where the first one stopped.
 STAGES = {
     "feedback": FEEDBACK,
@@ -58,13 +59,10 @@ def demo(as_json: AsJson = False) -> None:
     from rlhf_assets.storage.home import artifact_root, home
 
     first, last = prepare_database()
-    store, report = ArtifactStore(artifact_root()), home() / REPORT
+    store = ArtifactStore(artifact_root())
     if not finished(store, "ppo", [last]):
         fit_to_machine(home() / SETTINGS)
-    earlier: dict[str, Any] = (
-        json.loads(report.read_text()) if report.exists() else {"minutes": {}, "peak_memory_gb": 0.0}
-    )
-    minutes: dict[str, float] = earlier["minutes"]
+    took = read_took()
     reused, began = [], time.monotonic()
     for number, (stage, keys) in enumerate(STAGES.items(), 1):
         weeks = weeks_between(first, last) if stage == "feedback" else [last]
@@ -80,22 +78,32 @@ def demo(as_json: AsJson = False) -> None:
                 done = process.submit(run_stage, keys, weeks[0], weeks[-1]).result()
             except BrokenProcessPool:
                 raise RlhfError(f"the demo's process for {stage} was killed; is there memory enough (8 GB)?") from None
-        minutes[stage] = round((time.monotonic() - started) / 60, 2)
         if not (done and finished(store, stage, weeks)):
-            raise RlhfError(f"the demo stopped at {stage}: {why(store, keys[-1], last)}; mend that, then run it again")
+            because = why(store, keys[-1], last) if done else SAID
+            raise RlhfError(f"the demo stopped at {stage}: {because}; mend that, then run it again")
+        took["minutes"][stage] = round((time.monotonic() - started) / 60, 2)
+        took["peak_memory_gb"] = max(took["peak_memory_gb"], peak_memory_gb())
+        write_whole(UPath(home() / TOOK), json.dumps(took))  # a demo that is stopped here goes on from here
     summary: dict[str, Any] = {
         **summarise(store, first, last),
         "training_runs": recorded_runs(),
-        "minutes": minutes,
+        **took,
         "reused": reused,
-        "peak_memory_gb": max(earlier["peak_memory_gb"], peak_memory_gb()),
     }
-    write_whole(UPath(report), json.dumps(json_safe(summary), ensure_ascii=False, default=str, indent=2))
+    write_whole(UPath(home() / REPORT), json.dumps(json_safe(summary), ensure_ascii=False, default=str, indent=2))
     if as_json:
         print_json(summary)
     else:
         show_summary(summary)
         show_runs(summary["training_runs"])
+
+
+def read_took() -> dict[str, Any]:
+    """Minutes by stage and the largest process of the stages that are there already."""
+    from rlhf_assets.storage.home import home
+
+    kept = home() / TOOK
+    return json.loads(kept.read_text()) if kept.exists() else {"minutes": {}, "peak_memory_gb": 0.0}
 
 
 def peak_memory_gb() -> float:
@@ -114,7 +122,7 @@ def finished(store: "ArtifactStore", stage: str, weeks: list[str]) -> bool:
 def why(store: "ArtifactStore", asset: str, week: str) -> str:
     """Why there is no such asset to go on with."""
     made = store.of_week(asset, week)
-    return "; ".join(made[-1].card.reasons) if made and made[-1].card.reasons else "the lines above say why"
+    return "; ".join(made[-1].card.reasons) if made and made[-1].card.reasons else SAID
 
 
 def run_stage(keys: list[str], first: str, last: str) -> bool:
@@ -130,11 +138,11 @@ def run_stage(keys: list[str], first: str, last: str) -> bool:
 
 
 def prepare_database() -> tuple[str, str]:
-    """Start the embedded PostgreSQL with the demo feedback in it; the first week there is and the demo's last one.
+    """Start the embedded PostgreSQL with the demo feedback in it; the first week with votes and the demo's last one.
 
     Raises RlhfError where a database of one's own is set up: made-up ratings have no place in it.
     """
-    from rlhf_assets.demo.load import load_demo
+    from rlhf_assets.demo.load import first_week_with, load_demo
     from rlhf_assets.storage.database import ADMIN, PIPELINE, admin_url, connect, is_embedded
     from rlhf_assets.storage.environment import write_env
 
@@ -143,7 +151,8 @@ def prepare_database() -> tuple[str, str]:
         raise RlhfError(f"the demo loads made-up ratings, so not into your own database; unset {PIPELINE} and {ADMIN}")
     with connect(admin_url()) as connection:
         first, last = load_demo(connection)
+        first = first_week_with(connection, first)
     os.environ.setdefault("RLHF_GOLD", "rlhf_assets.demo.taste:taste")  # not in .env: on real feedback it means nothing
-    first = os.environ["RLHF_FIRST_WEEK"] = min(first, os.environ.get("RLHF_FIRST_WEEK", first))
+    os.environ["RLHF_FIRST_WEEK"] = first
     write_env(Path(".env"), {"RLHF_FIRST_WEEK": first})
     return first, last

@@ -143,6 +143,8 @@ def watch(instance: "DagsterInstance", backfill_id: str) -> bool:
             log.info(text)
             said = text
         if now.done:
+            for reason in now.skipped:
+                log.warning(reason)
             for failure in now.failures:
                 log.error(failure)
             return now.succeeded

@@ -1,6 +1,7 @@
 """Load the shipped demo feedback into the assistant's tables, its dates moved to end with the last closed week."""
 
 import datetime as dt
+import os
 from collections.abc import Iterator
 from itertools import groupby
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -10,7 +11,7 @@ from psycopg import sql
 
 from rlhf_assets.demo.feedback import FEEDBACK, WEEKS
 from rlhf_assets.demo.lines import read_lines
-from rlhf_assets.feedback.weeks import bounds, earlier, last_closed_week
+from rlhf_assets.feedback.weeks import bounds, earlier, first_week, last_closed_week
 
 DEMO = uuid5(NAMESPACE_URL, "rlhf-assets-demo")
 REFERS_TO = {"user_id": "users", "chat_id": "chats", "message_id": "messages", "step_id": "reasoning_steps"}
@@ -46,6 +47,18 @@ def load_demo(connection: psycopg.Connection, now: dt.datetime | None = None) ->
                     copy.write_row([row[name] for name in columns])
         connection.execute("insert into rlhf.demo values (%s)", (first,))
     return first, last
+
+
+def first_week_with(connection: psycopg.Connection, demo: str) -> str:
+    """RLHF_FIRST_WEEK where somebody voted between it and the demo's first week, else that; RlhfError as `first_week`.
+
+    So a person's own older feedback stays in, and the setting of an earlier demo adds no empty weeks.
+    """
+    if "RLHF_FIRST_WEEK" not in os.environ:
+        return demo
+    question = "select exists (select from rlhf.feedback where created_at >= %s and created_at < %s)"
+    [(older,)] = connection.execute(question, (bounds(first_week())[0], bounds(demo)[0])).fetchall()
+    return first_week() if older else demo
 
 
 def _tables() -> Iterator[tuple[str, list[dict]]]:

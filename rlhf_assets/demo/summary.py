@@ -11,8 +11,7 @@ from rlhf_assets.demo.lines import read_lines
 from rlhf_assets.demo.taste import step_taste, taste
 from rlhf_assets.demo.users import MESSAGE_SCALE, STEP_SCALE, expected_score
 from rlhf_assets.feedback.weeks import weeks_between
-from rlhf_assets.policy.settings import EvaluationSettings, PpoSettings
-from rlhf_assets.settings import project_settings
+from rlhf_assets.policy.settings import PpoSettings
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
 from rlhf_assets.storage.card import Status
 
@@ -52,6 +51,7 @@ def summarise(store: ArtifactStore, first: str, last: str) -> dict[str, Any]:
         "taste": {"r2_of_length_and_stopping": explained_by_shape(), "spearman_ceiling": best},
         "reward_model": {**test_figures(figures), "share_of_ceiling": figures["spearman"]["value"] / best},
         "judge_model": test_figures(judge.card.figures),
+        "sampling": {name: comparison.card.settings[name] for name in ("temperature", "max_new_tokens")},
         "policies": comparison.card.figures["policies"],
         "win_rates": comparison.card.figures["win_rates"],
         "promotion": {"status": made["promotion"].card.status, "reasons": made["promotion"].card.reasons},
@@ -73,9 +73,9 @@ def chain(store: ArtifactStore, verdict: Artifact) -> dict[str, Artifact]:
 
 
 def cuts(ppo: Mapping[str, Any]) -> list[str]:
-    """What was left out of the usual run, in sentences."""
+    """In what the run was shorter than by default, in sentences."""
     whole = PpoSettings.model_fields["updates"].default
-    return [f"PPO ran {ppo['updates']} of {whole} updates"] if ppo["updates"] < whole else []
+    return [f"PPO ran {ppo['updates']} updates, not {whole}"] if ppo["updates"] < whole else []
 
 
 def test_figures(figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,8 +148,8 @@ def show_summary(summary: Mapping[str, Any]) -> None:
         f"{tasted['r2_of_length_and_stopping']:.0%} of the true taste."
     )
 
-    drawn = project_settings(EvaluationSettings)
-    how = f"answers drawn at temperature {drawn.temperature:g}, cut at {drawn.max_new_tokens} tokens"
+    drawn = summary["sampling"]
+    how = f"answers drawn at temperature {drawn['temperature']:g}, cut at {drawn['max_new_tokens']} tokens"
     policies = table(f"\nPolicies on held-out prompts ({how})", "", *summary["policies"])
     for name in ("gold", "judge"):
         policies.add_row(f"{name} score", *(interval(p.get(name)) for p in summary["policies"].values()))
@@ -177,7 +177,7 @@ def show_summary(summary: Mapping[str, Any]) -> None:
     )
     console.print(took)
     for cut in summary["cuts"]:
-        console.print(f"[yellow]Left out to save time: {escape(cut)}.[/]")
+        console.print(f"[yellow]Shorter than by default: {escape(cut)}.[/]")
     console.print("\n[bold]Artifacts[/]")
     for folder in summary["artifacts"].values():
         console.print(folder, soft_wrap=True, highlight=False, markup=False)

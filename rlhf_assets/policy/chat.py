@@ -60,11 +60,11 @@ def messages(query: str, context: Any = "[]", system_prompt: Any = None) -> list
     turns = context if isinstance(context, list) else json.loads(context) if isinstance(context, str) else []
     system = [{"role": "system", "content": system_prompt}] if isinstance(system_prompt, str) and system_prompt else []
     earlier = [{"role": turn["role"], "content": turn["content"]} for turn in turns if turn.get("content")]
-    return alternating([*system, *earlier, {"role": "user", "content": query}])
+    return [*system, *earlier, {"role": "user", "content": query}]
 
 
 def alternating(conversation: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Turns of one role in a row, such as a question asked again, as one turn: many templates take no others."""
+    """Turns of one role in a row, such as a question asked again, as one turn."""
     return [
         {"role": role, "content": "\n\n".join(turn["content"] for turn in turns)}
         for role, turns in groupby(conversation, key=lambda turn: turn["role"])
@@ -72,25 +72,21 @@ def alternating(conversation: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def render(tokenizer: PreTrainedTokenizerBase, conversation: list[dict[str, str]]) -> str:
-    """The text that the policy continues with its answer.
+    """The text that the policy continues with its answer: the conversation as it is, if the template takes it.
 
-    Where the template takes no system prompt, it stands before the first question; where it wants a question first, an
-    answer that opens the conversation is left out. Raises RlhfError when the template refuses even that.
+    Else turns of one role in a row become one. Where the template takes no system prompts either, they stand before the
+    first question; where it wants a question first, an answer that opens the conversation is left out. Raises RlhfError
+    when the template refuses even that.
     """
-    try:
-        return fill_template(tokenizer, conversation)
-    except TemplateError:
-        system = [turn for turn in conversation if turn["role"] == "system"]
-        asked = list(dropwhile(lambda turn: turn["role"] != "user", conversation))
-        plainer = alternating([{**turn, "role": "user"} for turn in system] + asked)
-    try:
-        return fill_template(tokenizer, plainer)
-    except TemplateError as error:
-        raise RlhfError(f"the model's chat template refuses a conversation: {first_line(error)}") from error
-
-
-def fill_template(tokenizer: PreTrainedTokenizerBase, conversation: list[dict[str, str]]) -> str:
-    return str(tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True))
+    system = [{**turn, "role": "user"} for turn in conversation if turn["role"] == "system"]
+    said = [turn for turn in conversation if turn["role"] != "system"]
+    asked = list(dropwhile(lambda turn: turn["role"] != "user", said))
+    for plainer in (conversation, alternating(conversation), alternating(system + asked)):
+        try:
+            return str(tokenizer.apply_chat_template(plainer, tokenize=False, add_generation_prompt=True))
+        except TemplateError as error:
+            refusal = error
+    raise RlhfError(f"the model's chat template refuses a conversation: {first_line(refusal)}") from refusal
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, conversation: list[dict[str, str]], limit: int) -> list[int]:

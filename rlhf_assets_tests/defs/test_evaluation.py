@@ -83,6 +83,14 @@ def test_a_broken_card_fails_the_run_in_one_line(store: ArtifactStore, name: str
     assert "\n" not in said
 
 
+def test_no_answer_ends_its_own_block() -> None:
+    from rlhf_assets.defs.evaluation.policy_evaluation import side_by_side
+
+    answer = "```\ncode\n````\n![](http://elsewhere/tracker.png)"
+    shown = side_by_side(pd.DataFrame({"query": ["Why?"], "policy": ["ppo"], "response": [answer]})).value
+    assert shown == f"#### Why?\n\n**ppo**\n`````text\n{answer}\n`````"
+
+
 def dataset(store: ArtifactStore, **queries: Iterable[str]) -> Artifact:
     """A reward dataset with these queries on the sides named."""
     sides = [voters + side for voters in ("", "judge_") for side in ("train", "validation", "test")]

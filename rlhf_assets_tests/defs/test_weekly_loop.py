@@ -161,8 +161,9 @@ def test_the_demos_summary_has_the_shape_that_the_readme_documents(
     assert summary["ratings"]["in"] == 1000
     assert summary["ratings"]["clean"] + sum(summary["ratings"]["quarantined"].values()) == 1000
     assert summary["artifacts"]["ppo_policy"].endswith(f"ppo_policy/{LAST}/{card_of(world, 'reward_model')}")
-    show_summary({**summary, "minutes": {"ppo": 1.5}, "reused": ["ppo"]})
+    show_summary({**summary, "minutes": {"sft": 2.0, "ppo": 1.5}, "reused": ["ppo"], "peak_memory_gb": 6.25})
     shown = capsys.readouterr().out
+    assert "Minutes, 3.5 in all, at most 6.2 GB" in shown
     assert "1.5 (reused)" in shown
     assert summary["artifacts"]["promotion"] in shown
 

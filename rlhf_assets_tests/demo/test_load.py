@@ -3,8 +3,10 @@
 import datetime as dt
 
 import psycopg
+import pytest
 
-from rlhf_assets.demo.load import demo_weeks, load_demo
+from rlhf_assets.demo.load import demo_weeks, first_week_with, load_demo
+from rlhf_assets.errors import RlhfError
 
 SUNDAY_NIGHT = dt.datetime(2026, 11, 22, 1, 0, tzinfo=dt.UTC)
 
@@ -19,6 +21,22 @@ def test_dates_end_with_the_last_closed_week_and_stay_put(admin: psycopg.Connect
     assert dt.datetime(2026, 11, 15, tzinfo=dt.UTC) <= last < dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
     assert load_demo(admin, SUNDAY_NIGHT + dt.timedelta(weeks=3)) == ("2026-08-30", "2026-11-15")
     assert admin.execute("select count(*) from chat_feedback").fetchone()[0] == votes
+
+
+def test_older_feedback_of_ones_own_keeps_its_first_week(
+    admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = load_demo(admin, SUNDAY_NIGHT)
+    assert first_week_with(admin, first) == first
+    monkeypatch.setenv("RLHF_FIRST_WEEK", "2026-06-07")  # as an earlier demo may have left it
+    assert first_week_with(admin, first) == first
+    admin.execute(
+        "update chat_feedback set created_at = '2026-07-01' where id in (select id from chat_feedback limit 1)"
+    )
+    assert first_week_with(admin, first) == "2026-06-07"
+    monkeypatch.setenv("RLHF_FIRST_WEEK", "2026-13-01")
+    with pytest.raises(RlhfError, match="RLHF_FIRST_WEEK: "):
+        first_week_with(admin, first)
 
 
 def test_pipeline_sees_every_vote_with_its_conversation(admin: psycopg.Connection) -> None:

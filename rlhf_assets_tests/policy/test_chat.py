@@ -30,17 +30,29 @@ def test_missing_values_of_a_frame_mean_none(missing: float | None):
     assert messages("Why?", missing, missing) == [{"role": "user", "content": "Why?"}]
 
 
-def test_a_question_asked_again_is_one_turn():
-    assert messages("Still there?", [*TURNS[:1], {"role": "assistant", "content": ""}]) == [
-        {"role": "user", "content": "What is solar energy?\n\nStill there?"}
-    ]
-
-
 STRICT = (
-    "{% if messages[0]['role'] != 'user' %}{{ raise_exception('a user must speak first') }}{% endif %}"
-    "{% for m in messages %}{% if m['content'] == 'never' %}{{ raise_exception('never\nagain') }}{% endif %}"
+    "{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) or m['role'] == 'system' %}"
+    "{{ raise_exception('user and assistant must take turns') }}{% endif %}"
+    "{% if m['content'] == 'never' %}{{ raise_exception('never\nagain') }}{% endif %}"
     "{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
 )
+
+
+def test_a_question_asked_again_is_one_turn_only_where_the_template_wants_it(llama: Path):
+    tokenizer = load_tokenizer(str(llama))
+    again = messages("Still there?", [*TURNS[:1], {"role": "assistant", "content": ""}])
+    assert render(tokenizer, again).count("<|im_start|>user") == 2
+    tokenizer.chat_template = STRICT
+    assert render(tokenizer, again) == "user: What is solar energy?\n\nStill there?\n"
+
+
+def test_a_system_turn_in_the_middle_stands_first_where_the_template_takes_none(llama: Path):
+    tokenizer = load_tokenizer(str(llama))
+    tokenizer.chat_template = STRICT
+    reminded = messages("Why?", [*TURNS[:2], {"role": "system", "content": "Be clear."}])
+    assert render(tokenizer, reminded) == (
+        "user: Be clear.\n\nWhat is solar energy?\nassistant: Power from the sun.\nuser: Why?\n"
+    )
 
 
 def test_a_template_that_wants_a_user_first_gets_one(llama: Path):

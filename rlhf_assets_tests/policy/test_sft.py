@@ -35,7 +35,7 @@ def test_sft_learns_the_good_answers_and_to_stop(
         base_model=str(base), epochs=20, learning_rate=2e-2, lora_rank=lora_rank, batch_size=8, minimum_rows=10
     )
     figures = train_sft(examples, settings, FP32, tmp_path / "sft")
-    assert figures["answers"] == 32
+    assert (figures["answers"], figures["answers_left_out"]) == (32, 0)
     assert len(figures["losses"]) == 80
     assert figures["last_loss"] < 0.75 * figures["first_loss"]
     answers = policy.generate(tmp_path / "sft", [{"query": "How do I start 7?"}], temperature=0)
@@ -43,6 +43,12 @@ def test_sft_learns_the_good_answers_and_to_stop(
     model, info = AutoModelForCausalLM.from_pretrained(tmp_path / "sft", output_loading_info=True)
     assert not any(info.values())
     assert model.dtype == torch.float32
+
+
+def test_no_more_than_the_maximum_is_learned(llama: Path, examples: pd.DataFrame, tmp_path: Path):
+    settings = SftSettings(base_model=str(llama), epochs=1, minimum_rows=10, maximum_rows=12)
+    figures = train_sft(examples, settings, FP32, tmp_path / "sft")
+    assert (figures["answers"], figures["answers_left_out"]) == (12, 20)
 
 
 def test_the_answer_alone_is_learned_with_its_stop_token(llama: Path):

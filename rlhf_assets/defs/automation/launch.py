@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -57,7 +56,7 @@ def materialize_weeks(
     and the first failure ends it. Failures are logged, a line a step.
     """
     end_orphans(instance)
-    job, selection, process = asset_job(), chosen(keys), {PROCESS: f"{socket.gethostname()} {os.getpid()}"}
+    job, selection, process = asset_job(), chosen(keys), {PROCESS: process_of_this()}
     how: dict[str, Any] = {
         "instance": instance,
         "asset_selection": selection,
@@ -73,15 +72,32 @@ def materialize_weeks(
     )
 
 
+def process_of_this() -> str:
+    """This process, as a run's tag names it."""
+    return f"{socket.gethostname()} {os.getpid()}"
+
+
 def end_orphans(instance: dg.DagsterInstance) -> None:
     """Fail runs of this host whose process was killed: their slot in a pool would block the next run for a day."""
     started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
     for run in instance.get_runs(started):
         host, _, process = run.tags.get(PROCESS, "").partition(" ")
-        if host == socket.gethostname() and not Path("/proc", process).exists():
+        inherited = run.parent_run_id is not None  # the UI's re-execution copies tags
+        if host == socket.gethostname() and not inherited and not alive(int(process)):
             log.warning("run %s was killed before it ended; its models are recorded as failed", run.run_id)
             instance.report_run_failed(run, "the process of this run was killed")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def alive(process: int) -> bool:
+    """Whether this host runs a process of that number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def chosen(keys: Sequence[str]) -> list[dg.AssetKey]:
@@ -152,13 +168,17 @@ def request_backfill(instance: dg.DagsterInstance, keys: Sequence[str], first: s
 
 @dataclass(frozen=True)
 class BackfillStatus:
-    """How far a backfill is; `runs` by status, as "SUCCESS": 1; `failures` are why steps made nothing, a line each."""
+    """How far a backfill is; `runs` by status, as "SUCCESS": 1.
+
+    Once it is done, `failures` and `skipped` say why steps made nothing, a line each.
+    """
 
     status: str
     done: bool
     succeeded: bool
     runs: dict[str, int]
     failures: list[str]
+    skipped: list[str]
 
 
 def backfill_status(instance: dg.DagsterInstance, backfill_id: str) -> BackfillStatus:
@@ -169,15 +189,17 @@ def backfill_status(instance: dg.DagsterInstance, backfill_id: str) -> BackfillS
     if backfill is None:
         raise RlhfError(f"there is no backfill {backfill_id} in this Dagster")
     made = instance.get_runs(dg.RunsFilter.for_backfill(backfill_id))
-    entries = [entry for run in made for entry in instance.all_logs(run.run_id, TELLING)]
+    done = backfill.status in BULK_ACTION_TERMINAL_STATUSES
+    entries = [entry for run in made for entry in instance.all_logs(run.run_id, TELLING)] if done else []
     events = [entry.dagster_event for entry in entries if entry.dagster_event]
-    failures = [what_failed(event) if event.is_step_failure else why_skipped(event) for event in events]
+    failures = [what_failed(event) for event in events if event.is_step_failure]
     if backfill.error:
         failures.append(backfill.error.message.strip())
     return BackfillStatus(
         status=backfill.status.value,
-        done=backfill.status in BULK_ACTION_TERMINAL_STATUSES,
+        done=done,
         succeeded=backfill.status.value == "COMPLETED_SUCCESS",
         runs=dict(Counter(run.status.value for run in made)),
-        failures=[failure for failure in failures if failure],
+        failures=failures,
+        skipped=[reason for event in events if (reason := why_skipped(event))],
     )

@@ -1,5 +1,6 @@
 """How the week's policies compare on prompts that nothing was trained on."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 CODE_VERSION = "1"
 SAMPLES = "samples.parquet"  # every prompt with every policy's answer; holds users' text
-FENCE = "````"  # longer than any that an answer is likely to hold
 SHOWN = 5  # shipped questions whose answers the UI shows
 LEARNT = [f"{voters}{side}.parquet" for voters in ("", "judge_") for side in ("train", "validation")]
 
@@ -176,5 +176,9 @@ def side_by_side(samples: "pd.DataFrame") -> dg.MarkdownMetadataValue:
     parts = []
     for query, answers in list(samples.groupby("query", sort=False))[:SHOWN]:
         parts.append(f"#### {query}")
-        parts += [f"**{row.policy}**\n{FENCE}text\n{row.response}\n{FENCE}" for row in answers.itertuples()]
+        for row in answers.itertuples():
+            fence = "`" * max(
+                3, 1 + max(map(len, re.findall("`+", str(row.response))), default=0)
+            )  # none closes it early
+            parts.append(f"**{row.policy}**\n{fence}text\n{row.response}\n{fence}")
     return dg.MetadataValue.md("\n\n".join(parts))

@@ -60,4 +60,4 @@ def sft_policy(
             counts={"votes": len(answers), "well_rated": good},
             figures={**figures, "compute": f"{device.device} {device.precision}"},
         )
-    yield report(context, {week: made}, "sft_policy", few_rows(good))
+    yield report(context, {week: made}, "sft_policy", few_rows(figures["answers"]))

@@ -1,0 +1,73 @@
+"""Runs whose process was killed, and what a backfill says in the end."""
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from dagster._core.storage.dagster_run import DagsterRunStatus
+from dagster._core.storage.tags import BACKFILL_ID_TAG
+from dagster._core.test_utils import create_run_for_test, instance_for_test
+
+from rlhf_assets.commands.training import watch
+from rlhf_assets.defs.automation.launch import PROCESS, end_orphans, process_of_this
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with instance_for_test() as instance:
+        yield instance
+
+
+def test_only_a_run_whose_own_process_is_gone_is_failed(instance: dg.DagsterInstance) -> None:
+    host, _, _ = process_of_this().partition(" ")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    dead = f"{host} {gone.pid}"
+
+    def run(process: str | None, parent: str | None = None) -> str:
+        tags = {PROCESS: process} if process else {}
+        family = {"parent_run_id": parent, "root_run_id": parent} if parent else {}
+        return create_run_for_test(instance, tags=tags, status=DagsterRunStatus.STARTED, **family).run_id
+
+    killed = run(dead)
+    others = [run(process_of_this()), run(f"elsewhere {gone.pid}"), run(None), run(dead, parent=killed)]
+    end_orphans(instance)
+    assert [instance.get_run_by_id(r).status for r in (killed, *others)] == [
+        DagsterRunStatus.FAILURE,
+        *[DagsterRunStatus.STARTED] * 4,
+    ]
+
+
+@dg.asset
+def refused() -> None:
+    raise dg.Failure(description="there is no table; make one")
+
+
+@dg.asset(output_required=False)
+def without_rows(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    context.log_event(dg.AssetObservation(asset_key=context.asset_key, metadata={"skipped": "3 rows"}))
+    yield from ()
+
+
+def test_a_backfill_that_is_done_says_why_steps_made_nothing(
+    instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    instance.add_backfill(
+        PartitionBackfill(
+            backfill_id="ended",
+            status=BulkActionStatus.COMPLETED_FAILED,
+            from_failure=False,
+            tags={},
+            backfill_timestamp=0.0,
+        )
+    )
+    dg.materialize([refused, without_rows], instance=instance, tags={BACKFILL_ID_TAG: "ended"}, raise_on_error=False)
+    with caplog.at_level(logging.INFO, logger="rlhf_assets"):
+        assert watch(instance, "ended") is False
+    told = {(record.levelname, record.message) for record in caplog.records}
+    assert ("ERROR", "refused failed: there is no table; make one") in told
+    assert ("WARNING", "without_rows skipped: 3 rows") in told
