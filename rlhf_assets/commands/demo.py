@@ -60,8 +60,6 @@ def demo(as_json: AsJson = False) -> None:
 
     first, last = prepare_database()
     store = ArtifactStore(artifact_root())
-    if not finished(store, "ppo", [last]):
-        fit_to_machine(home() / SETTINGS)
     took = read_took()
     reused, began = [], time.monotonic()
     for number, (stage, keys) in enumerate(STAGES.items(), 1):
@@ -71,6 +69,8 @@ def demo(as_json: AsJson = False) -> None:
             reused.append(stage)
             log.info("%s: reused from an earlier run", named)
             continue
+        if stage == "ppo":
+            fit_to_machine(home() / SETTINGS, took["minutes"])
         started = time.monotonic()
         log.info("%s: starts after %s", named, duration(started - began))
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:  # whose end frees its memory
