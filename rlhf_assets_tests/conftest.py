@@ -36,11 +36,12 @@ OURS = (
 
 @pytest.fixture(scope="session", autouse=True)
 def no_settings_of_the_machine() -> Iterator[None]:
-    """No test may meet the developer's own databases or home."""
+    """No test may meet the developer's own databases or home, nor the .env that a demo leaves where the tests start."""
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as home:
         for name in OURS:
             patch.delenv(name, raising=False)
         patch.setenv("RLHF_HOME", home)
+        patch.chdir(home)  # Dagster's code servers take the .env of their folder before the environment
         yield
 
 

@@ -17,7 +17,7 @@ from rlhf_assets.storage.card import Status
 
 SHOWN_ANSWERS = 3
 FIGURES = {
-    "kl": "KL from SFT, nats a reply",
+    "kl": "KL, nats a reply",
     "length": "length, tokens",
     "stop_rate": "share that stopped",
     "repetition": "repeated trigrams",
@@ -119,10 +119,11 @@ def show_summary(summary: Mapping[str, Any]) -> None:
     console = Console()
 
     def table(title: str, *columns: str) -> Table:
-        return Table(*columns, title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        console.print(f"\n[bold]{title}[/]")  # a table's own title would wrap at the table's width
+        return Table(*columns, box=None, pad_edge=False)
 
     ratings, weeks = summary["ratings"], summary["weeks"]
-    feedback = table(f"\nFeedback, weeks {weeks['first']} to {weeks['last']}", "", "ratings")
+    feedback = table(f"Feedback, weeks {weeks['first']} to {weeks['last']}", "", "ratings")
     feedback.add_row("in", str(ratings["in"]))
     feedback.add_row("clean", str(ratings["clean"]))
     for reason, count in ratings["quarantined"].items():
@@ -131,7 +132,7 @@ def show_summary(summary: Mapping[str, Any]) -> None:
         feedback.add_row(f"dataset: {side.replace('_', ' ')}", str(count))
     console.print(feedback)
 
-    tested = table("\nReward model and judge on held-out questions", "", "reward model", "judge")
+    tested = table("Reward model and judge on held-out questions", "", "reward model", "judge")
     for name in ("mse", "mse_of_mean", "mse_ratio", "spearman", "pair_accuracy"):
         tested.add_row(
             name.replace("_", " "), *(interval(summary[model][name]) for model in ("reward_model", "judge_model"))
@@ -150,14 +151,14 @@ def show_summary(summary: Mapping[str, Any]) -> None:
 
     drawn = summary["sampling"]
     how = f"answers drawn at temperature {drawn['temperature']:g}, cut at {drawn['max_new_tokens']} tokens"
-    policies = table(f"\nPolicies on held-out prompts ({how})", "", *summary["policies"])
+    policies = table(f"Policies on held-out prompts ({how})", "", *summary["policies"])
     for name in ("gold", "judge"):
         policies.add_row(f"{name} score", *(interval(p.get(name)) for p in summary["policies"].values()))
     for name, label in FIGURES.items():
         values = (policy[name] for policy in summary["policies"].values())
         policies.add_row(label, *("" if value is None else f"{value:.2f}" for value in values))
     console.print(policies)
-    wins = table("\nWin rates with 95 % intervals", "", "judge", "gold (true taste)")
+    wins = table("Win rates with 95 % intervals", "", "judge", "gold (true taste)")
     for pair, by_scorer in summary["win_rates"].items():
         wins.add_row(pair.replace("_", " "), *(interval(by_scorer.get(name)) for name in ("judge", "gold")))
     console.print(wins)
@@ -165,13 +166,13 @@ def show_summary(summary: Mapping[str, Any]) -> None:
     console.print(f"Promotion: {verdict['status']}" + "".join(f"; {escape(r)}" for r in verdict["reasons"]))
 
     for sample in summary["samples"]:
-        answers = table(f"\n{escape(sample['query'])}", "", "")
+        answers = table(f"{escape(sample['query'])}", "", "")
         for policy in summary["policies"]:
             answers.add_row(policy, escape(sample[policy].strip()))
         console.print(answers)
 
     total = sum(summary["minutes"].values())
-    took = table(f"\nMinutes, {total:.1f} in all, at most {summary['peak_memory_gb']:.1f} GB", *summary["minutes"])
+    took = table(f"Minutes, {total:.1f} in all, at most {summary['peak_memory_gb']:.1f} GB", *summary["minutes"])
     took.add_row(
         *(f"{value:.1f}" + (" (reused)" if s in summary["reused"] else "") for s, value in summary["minutes"].items())
     )
