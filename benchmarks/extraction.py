@@ -60,12 +60,12 @@ insert into messages (id, chat_id, role, content, model_version, created_at)
             else answer.content end,
         case when turn % 2 = 1 then 'v1' end, moment(n, 10 * turn)
     from generate_series(0, {chats} - 1) as n cross join generate_series(0, 3) as turn
-    left join answer on turn % 2 = 1 and answer.n = 2 * n + turn / 2;
+    left join answer on turn % 2 = 1 and answer.number = 2 * n + turn / 2;
 insert into reasoning_steps (id, chat_id, message_id, step_content, step_order, created_at)
     select md5('step ' || n || '/' || part)::uuid, md5('chat ' || n)::uuid, md5('message ' || n || '/3')::uuid,
         substr(answer.content, 1 + 130 * part, 130), part, moment(n, 30 + part)
     from generate_series(0, {chats} - 1) as n cross join generate_series(0, 2) as part
-    join answer on answer.n = 2 * n + 1 where n % 16 < 5;
+    join answer on answer.number = 2 * n + 1 where n % 16 < 5;
 insert into chat_feedback (user_id, chat_id, message_id, feedback, feedback_score, created_at)
     select md5('user ' || n % 20000)::uuid, md5('chat ' || n)::uuid, md5('message ' || n || '/' || turn)::uuid,
         case when n % 3 = 0 then 'negative' else 'positive' end, case when n % 2 = 0 then 1 + n % 5 end,
@@ -101,7 +101,7 @@ def fill(url: str, rows: int) -> None:
         local_baseline(connection)
         migrate(connection)
         connection.execute("set synchronous_commit = off")
-        connection.execute("create temporary table answer (n bigint primary key, content text)")
+        connection.execute("create temporary table answer (number bigint primary key, content text)")
         progress = Progress("answers", 2 * chats)
         with connection.cursor().copy("copy answer from stdin") as copy:
             for number in range(2 * chats):

@@ -86,7 +86,7 @@ class Extracted:
     """One reading of a week's source rows; two are equal when they saw the same.
 
     rows: how many. sha256: of their text, in order. newest_updated_at: of the vote that was changed last; None where
-    the assistant keeps no such date. read_at: by the database's clock; what was committed later is not in it.
+    the assistant keeps no such date. read_at: when the reading began, by the database's clock.
     """
 
     rows: int
