@@ -147,6 +147,7 @@ def pair(url: str, number: int, progress: Progress) -> dict[str, float]:
             progress.step(f"{sum(rows.values()) / sum(seconds.values()):,.0f} rows/s")
     assert rows[extract] == rows[throw_away]  # noqa: S101
     ours, peer = (rows[way] / seconds[way] for way in ways)
+    log.info("pair %d: %.0f against %.0f rows/s, ratio %.3f", number, ours, peer, ours / peer)
     return {"pair": number, "rows": rows[extract], "ours": round(ours), "peer": round(peer), "ratio": ours / peer}
 
 

@@ -21,7 +21,7 @@ from pyarrow import csv
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.feedback.weeks import bounds
 
-BLOCK_BYTES = 4_000_000  # of CSV parsed and written at a time, as one row group; more where a single row has more
+BLOCK_BYTES = 1_000_000  # of CSV parsed and written at a time, as one row group; more where a single row has more
 
 Line = bytes | bytearray | memoryview  # a row of CSV, as psycopg hands it over
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -102,7 +102,8 @@ def write_week(connection: psycopg.Connection, kind: str, week: str, path: Path)
     of rows are in memory at a time, and the file has its name only once it is whole.
     """
     beside = path.with_name(path.name + ".partial")
-    with pq.ParquetWriter(beside, RAW_SCHEMA, compression="zstd") as writer:
+    # hardly a text comes twice in a block: dictionaries would cost time and space
+    with pq.ParquetWriter(beside, RAW_SCHEMA, compression="zstd", use_dictionary=False) as writer:
         extracted = read_week(connection, kind, week, RAW_SCHEMA.names, writer.write_table)
     beside.rename(path)
     return extracted
