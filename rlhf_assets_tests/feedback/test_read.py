@@ -215,6 +215,7 @@ def test_the_fingerprint_is_that_of_the_source_rows(chat: psycopg.Connection, ap
         with psycopg.connect(app_url, **settings) as connection:
             return read.week_fingerprint(connection, "message", WEEK)
 
+    chat.execute("update users set segment = 'étudiant'")
     rate(chat, "vote", message_id=identity("turn 3"), feedback="positive")
     rate(chat, "other", message_id=identity("turn 1"), feedback="positive")
     first = seen()
