@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from rlhf_assets.feedback.read import MOMENT, RAW_SCHEMA
+from rlhf_assets.feedback.read import ADDED_LATER, MOMENT, RAW_SCHEMA
 from rlhf_assets.feedback.rules import RULES, prepared
 from rlhf_assets.feedback.settings import LOOKBACK_WEEKS, CleaningSettings
 from rlhf_assets.feedback.weeks import bounds, earlier, week_of
@@ -23,11 +23,15 @@ class CleanResult:
 
 
 def typed(rows: pd.DataFrame) -> pd.DataFrame:
-    """The raw columns in dtypes that do not depend on which values are missing, in order of (created_at, vote_id)."""
+    """The raw columns in dtypes that do not depend on which values are missing, in order of (created_at, vote_id).
+
+    A column that was ADDED_LATER than the rows were extracted is null.
+    """
     kinds = {
         field.name: "str" if field.type == pa.string() else "datetime64[us, UTC]" if field.type == MOMENT else "float64"
         for field in RAW_SCHEMA
     }
+    rows = rows.assign(**{name: None for name in ADDED_LATER if name not in rows})
     return rows[list(kinds)].astype(kinds).sort_values(["created_at", "vote_id"], ignore_index=True)
 
 

@@ -5,14 +5,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import hypothesis
 import pandas as pd
 import psycopg
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.feedback import read
-from rlhf_assets.feedback.clean import clean_week
+from rlhf_assets.feedback.clean import clean_week, typed
 from rlhf_assets.feedback.settings import CleaningSettings
 from rlhf_assets.feedback.weeks import bounds
 from rlhf_assets_tests.feedback.votes import START, WEEK, identity
@@ -54,10 +58,11 @@ def week_of_votes(chat: psycopg.Connection, app_url: str, tmp_path: Path) -> Rea
         path = tmp_path / f"{kind}.parquet"
         with psycopg.connect(app_url) as connection:
             written = read.write_week(connection, kind, week, path)
+            assert read.week_fingerprint(connection, kind, week) == written
         assert pq.read_schema(path).equals(read.RAW_SCHEMA)
         assert [file.name for file in tmp_path.glob(f"{kind}*")] == [path.name]
         rows = pd.read_parquet(path)
-        assert len(rows) == written
+        assert len(rows) == written.rows
         return rows
 
     return read_week
@@ -72,7 +77,7 @@ def test_a_vote_comes_with_its_conversation(chat: psycopg.Connection, week_of_vo
         {"role": "user", "content": "First?"},
         {"role": "assistant", "content": "The first answer."},
     ]
-    for name in ("step_id", "step_order"):
+    for name in ("step_id", "step_order", "updated_at", "consent"):
         assert pd.isna(row.pop(name))
     assert row == {
         "vote_id": vote,
@@ -134,47 +139,183 @@ def test_votes_on_nothing_and_dates_of_no_calendar_keep_their_row(
     assert pd.isna(rows.loc[identity("timeless"), "message_created_at"])
 
 
-def test_batches_write_the_same_rows(
+# everything a PostgreSQL can hold: any character but NUL
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
+TRICKY = st.sampled_from(
+    ["", " ", '"', '""', ",", "\n", "\r\n", "\r", "\\.", "\\N", "null", "{}", "\ufeff", "é\u202e🙂", "\x1b["]
+)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
+TRICKY = st.sampled_from(
+    ["", " ", '"', '""', ",", "\n", "\r\n", "\r", "\\.", "\\N", "null", "{}", "\ufeff", "é\u202e🙂", "\x1b["]
+)
+TEXT = st.one_of(st.none(), TRICKY, ANY_TEXT, st.lists(TRICKY).map("".join))
+VOTES = st.lists(
+    st.fixed_dictionaries(dict.fromkeys(("feedback", "response", "query", "system_prompt", "segment"), TEXT)),
+    max_size=4,
+)
+
+
+@hypothesis.settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(votes=VOTES, block_bytes=st.integers(1, 2000))
+def test_every_text_comes_through_as_a_plain_select_gives_it(
+    admin: psycopg.Connection, tmp_path: Path, votes: list[dict[str, str | None]], block_bytes: int
+) -> None:
+    path = tmp_path / "rows.parquet"
+    start, end = bounds(WEEK)
+    with pytest.MonkeyPatch.context() as patch, admin.transaction(force_rollback=True):
+        with admin.pipeline():
+            for number, texts in enumerate(votes):
+                tell(admin, number, texts)
+        patch.setattr(read, "BLOCK_BYTES", block_bytes)
+        extracted = read.write_week(admin, "message", WEEK, path)
+        plain = admin.execute(read.WEEK_QUERY, {"kind": "message", "start": start, "end": end}).fetchall()
+    assert [tuple(row.values()) for row in pq.read_table(path).to_pylist()] == plain
+    assert extracted.rows == len(votes)
+
+
+def tell(admin: psycopg.Connection, number: int, texts: dict[str, str | None]) -> None:
+    """A vote on the third turn of a chat in which everything that can be a text is one of these."""
+    user, chat, message = (identity(f"{name} {number}") for name in ("user", "chat", "turn"))
+    insert(admin, "users", id=user, segment=texts["segment"])
+    insert(admin, "chats", id=chat, user_id=user, query=texts["query"], system_prompt=texts["system_prompt"])
+    turns = [("user", texts["query"]), ("user", texts["response"]), ("assistant", texts["response"])]
+    for place, (role, content) in enumerate(turns):
+        insert(admin, "messages", id=message if place == 2 else identity(f"{chat} {place}"), chat_id=chat, role=role,
+               content=content, created_at=START + timedelta(hours=place))  # fmt: skip
+    insert(admin, "chat_feedback", user_id=user, message_id=message, feedback=texts["feedback"],
+           created_at=START + timedelta(microseconds=number))  # fmt: skip
+
+
+def test_an_answer_of_fifty_megabytes(chat: psycopg.Connection, week_of_votes: Read) -> None:
+    answer = 'naïve "quoted", and\na new line;' * 1_600_000
+    chat.execute("update messages set content = %s where id = %s", [answer, identity("turn 3")])
+    rate(chat, "small", message_id=identity("turn 1"), feedback="positive")
+    rate(chat, "large", START + timedelta(hours=1), message_id=identity("turn 3"), feedback="positive")
+    rate(chat, "after it", START + timedelta(hours=2), message_id=identity("turn 1"), feedback="positive")
+    rows = week_of_votes()
+    assert rows["response"].str.len().tolist() == [17, len(answer), 17]
+    assert rows["response"][1] == answer
+
+
+def test_blocks_are_row_groups_and_hold_the_same_rows(
     chat: psycopg.Connection, week_of_votes: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(23):
-        rate(
-            chat,
-            f"vote {number}",
-            START + timedelta(minutes=number),
-            message_id=identity("turn 1"),
-            feedback="positive",
-        )
+        at = START + timedelta(minutes=number)
+        rate(chat, f"vote {number}", at, message_id=identity("turn 1"), feedback="positive")
     whole = week_of_votes()
-    monkeypatch.setattr(read, "BATCH_ROWS", 10)
-    pd.testing.assert_frame_equal(week_of_votes(), whole)
-    assert pq.ParquetFile(tmp_path / "message.parquet").num_row_groups == 3
-    monkeypatch.setattr(read, "BATCH_CHARACTERS", 1)
-    pd.testing.assert_frame_equal(week_of_votes(), whole)
-    assert pq.ParquetFile(tmp_path / "message.parquet").num_row_groups == 23
+    for block_bytes, groups in ((1, 23), (10**9, 1)):
+        monkeypatch.setattr(read, "BLOCK_BYTES", block_bytes)
+        pd.testing.assert_frame_equal(week_of_votes(), whole)
+        assert pq.ParquetFile(tmp_path / "message.parquet").num_row_groups == groups
+
+
+def test_the_fingerprint_is_that_of_the_source_rows(chat: psycopg.Connection, app_url: str) -> None:
+    def seen(**settings: str) -> read.Extracted:
+        with psycopg.connect(app_url, **settings) as connection:
+            return read.week_fingerprint(connection, "message", WEEK)
+
+    chat.execute("update users set segment = 'étudiant'")
+    rate(chat, "vote", message_id=identity("turn 3"), feedback="positive")
+    rate(chat, "other", message_id=identity("turn 1"), feedback="positive")
+    first = seen()
+    assert first.rows == 2
+    assert datetime.now(UTC) - first.read_at < timedelta(minutes=1)
+    rate(chat, "of another week", START - timedelta(hours=1), feedback="positive")
+    assert seen() == first
+    abroad = "-c timezone=Asia/Kolkata -c datestyle=SQL,DMY"
+    assert seen(options=abroad, client_encoding="latin1") == first
+    found = {first.sha256}
+    for change in (
+        "update chat_feedback set feedback = 'negative' where created_at >= '2026-11-15'",
+        "update messages set content = 'Another answer.' where content like 'The first%'",
+        "update users set segment = null",
+        "update users set segment = ''",
+        "delete from chat_feedback where message_id is not null",
+    ):
+        chat.execute(change.encode())
+        found.add(seen().sha256)
+    assert len(found) == 6
+    assert seen().rows == 0
+
+
+def test_the_last_change_and_the_consent_of_a_vote(chat: psycopg.Connection, week_of_votes: Read, app_url: str) -> None:
+    target = {"message_id": identity("turn 3"), "feedback": "positive"}
+    chat.execute("alter table chat_feedback add updated_at timestamptz, add consent boolean")
+    late = START + timedelta(days=30, microseconds=1)
+    rate(chat, "a", START, updated_at=late, consent=False, **target)
+    rate(chat, "b", START + timedelta(hours=1), updated_at=START, consent=None, **target)
+    rate(chat, "c", START + timedelta(hours=2), updated_at="infinity", consent=True, **target)
+    rows = week_of_votes()
+    assert rows["updated_at"].tolist() == [late, START, pd.NaT]
+    assert rows["consent"].fillna("not asked").tolist() == ["false", "not asked", "true"]
+    with psycopg.connect(app_url) as connection:
+        assert read.week_fingerprint(connection, "message", WEEK).newest_updated_at == late
+
+
+def test_weeks_extracted_before_a_column_was_added(chat: psycopg.Connection, week_of_votes: Read) -> None:
+    rate(chat, "vote", message_id=identity("turn 3"), feedback="positive")
+    rows = week_of_votes()
+    old = rows.drop(columns=list(read.ADDED_LATER))
+    pd.testing.assert_frame_equal(typed(old), typed(rows))
+    with pytest.raises(KeyError, match="response"):
+        typed(old.drop(columns="response"))
+
+
+def test_forgotten_people_leave_no_row(chat: psycopg.Connection, week_of_votes: Read, app_url: str) -> None:
+    insert(chat, "users", id=identity("bob"))
+    for number, person in enumerate(("ann", "bob", None)):
+        user = {"user_id": person and identity(person), "feedback": "positive"}
+        rate(chat, f"message {number}", message_id=identity("turn 3"), **user)
+        rate(chat, f"step {number}", step_id=identity("step 1"), **user)
+        rate(chat, f"never {number}", None, **user)
+    insert(chat, "rlhf.forgotten", user_id=identity("ann"))
+    for kind in ("message", "step"):
+        assert set(week_of_votes(kind)["user_id"].dropna()) == {identity("bob")}
+        assert len(week_of_votes(kind)) == 2
+    with psycopg.connect(app_url) as connection:
+        assert read.rows_outside_weeks(connection, "2026-01-04", datetime.now(UTC))["no_date"] == 2
 
 
 def test_a_reading_that_breaks_off_leaves_the_old_file(
     chat: psycopg.Connection, week_of_votes: Read, app_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(5):
+    """The server ends the connection when the first rows have come and most are still to come."""
+    chat.execute("update messages set content = repeat('long ', 200000) where id = %s", [identity("turn 1")])
+    for number in range(20):
         rate(chat, f"vote {number}", message_id=identity("turn 1"), feedback="positive")
     before = week_of_votes()
     path = tmp_path / "message.parquet"
-    write = read.write_batch
+    parse = read.parsed
 
-    def lose_the_connection(writer: pq.ParquetWriter, batch: list[tuple]) -> int:
+    def lose_the_connection(block: bytes, columns: list[str]) -> pa.Table:
         chat.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'rlhf_pipeline'")
-        return write(writer, batch)
+        return parse(block, columns)
 
-    monkeypatch.setattr(read, "BATCH_ROWS", 2)
-    monkeypatch.setattr(read, "FETCHED_ROWS", 2)
-    monkeypatch.setattr(read, "write_batch", lose_the_connection)
+    monkeypatch.setattr(read, "parsed", lose_the_connection)
+    monkeypatch.setattr(read, "BLOCK_BYTES", 1)
     with pytest.raises(psycopg.OperationalError), psycopg.connect(app_url) as connection:
         read.write_week(connection, "message", WEEK, path)
     pd.testing.assert_frame_equal(pd.read_parquet(path), before)
-    monkeypatch.setattr(read, "write_batch", write)
+    monkeypatch.setattr(read, "parsed", parse)
     pd.testing.assert_frame_equal(week_of_votes(), before)
+
+
+def test_rows_that_cannot_be_written_end_the_reading(
+    chat: psycopg.Connection, app_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fault of the writing thread is the caller's, and the connection stays of use."""
+
+    def full(table: pa.Table) -> None:
+        raise OSError(28, "No space left on device")
+
+    for number in range(5):
+        rate(chat, f"vote {number}", message_id=identity("turn 1"), feedback="positive")
+    monkeypatch.setattr(read, "BLOCK_BYTES", 1)
+    with psycopg.connect(app_url) as connection:
+        with pytest.raises(OSError, match="No space left"):
+            read.read_week(connection, "message", WEEK, ["updated_at"], full)
+        assert connection.execute("select 1").fetchone() == (1,)
 
 
 def test_rows_outside_weeks(chat: psycopg.Connection, app_url: str) -> None:
@@ -198,18 +339,39 @@ def test_rows_outside_weeks(chat: psycopg.Connection, app_url: str) -> None:
     assert outside == {"no_date": 2, "before_first_week": 2, "future": 2}
 
 
-def test_the_week_is_found_by_index(chat: psycopg.Connection) -> None:
-    chat.execute(
-        "insert into chat_feedback (user_id, feedback, created_at) "
-        "select %s, 'positive', %s::timestamptz - n * interval '5 minutes' from generate_series(1, 20000) as n",
-        [identity("ann"), START],
-    )
-    chat.execute("analyze")
-    start, end = bounds(WEEK)
-    query = b"explain " + read.WEEK_QUERY.as_bytes(chat)
-    plan = "\n".join(row[0] for row in chat.execute(query, {"kind": "message", "start": start, "end": end}))
-    assert "Seq Scan on chat_feedback" not in plan
-    assert "on chat_feedback" in plan
+def test_a_week_is_found_by_index_and_no_table_is_read_whole(admin: psycopg.Connection) -> None:
+    """Two years of votes, in the proportions of an assistant in use."""
+    admin.execute("""
+        insert into users (segment) select 's' from generate_series(1, 500);
+        insert into chats (id, user_id, query)
+            select gen_random_uuid(), id, 'why?' from users, generate_series(1, 20);
+        insert into messages (chat_id, role, content, created_at)
+            select id, role, 'text', '2024-11-17'::timestamptz + random() * interval '104 weeks'
+            from chats, generate_series(1, 2), unnest(array['user', 'assistant']) as role;
+        insert into reasoning_steps (chat_id, message_id, step_content, step_order, created_at)
+            select chat_id, id, 'text', n, created_at
+            from messages, generate_series(0, 1) as n where role = 'assistant';
+        insert into chat_feedback (user_id, message_id, created_at)
+            select chats.user_id, messages.id, messages.created_at
+            from messages join chats on chats.id = chat_id where role = 'assistant';
+        insert into chat_feedback (user_id, step_id, created_at)
+            select chats.user_id, steps.id, steps.created_at
+            from reasoning_steps as steps join chats on chats.id = chat_id;
+        analyze users, chats, messages, reasoning_steps, chat_feedback;
+    """)
+    start, end = bounds("2026-03-15")
+    query = b"explain " + read.WEEK_QUERY.as_bytes(admin)
+
+    def plan(kind: str) -> str:
+        return "\n".join(row[0] for row in admin.execute(query, {"kind": kind, "start": start, "end": end}))
+
+    for kind in ("message", "step"):
+        assert "on chat_feedback_created_at" in plan(kind)
+        for table in ("chat_feedback", "messages", "reasoning_steps", "chats"):
+            assert f"Seq Scan on {table}" not in plan(kind), plan(kind)
+    assert "reasoning_steps_message_order" in plan("step") or "reasoning_steps_chat_order" in plan("step")
+    admin.execute("drop index chat_feedback_created_at")
+    assert "Seq Scan on chat_feedback" in plan("message")  # so the test above can fail
 
 
 def test_check_source(admin: psycopg.Connection, app_url: str, empty_url: str) -> None:
@@ -222,6 +384,12 @@ def test_check_source(admin: psycopg.Connection, app_url: str, empty_url: str) -
         with pytest.raises(RlhfError, match="rlhf_pipeline"):
             read.check_source(connection)
         assert connection.execute("select 1").fetchone() == (1,)  # the connection is still of use
+    admin.execute("grant select on rlhf.feedback to rlhf_pipeline; revoke select on rlhf.forgotten from rlhf_pipeline")
+    with psycopg.connect(app_url) as connection, pytest.raises(RlhfError, match=r"may not read rlhf\.forgotten"):
+        read.check_source(connection)
+    admin.execute("drop table rlhf.forgotten")
+    with psycopg.connect(app_url) as connection, pytest.raises(RlhfError, match=r"rlhf\.forgotten is missing.*migrate"):
+        read.check_source(connection)
     admin.execute("drop view rlhf.feedback")
     admin.execute("create view rlhf.feedback as select 1 as vote_id, now() as created_at")
     with (

@@ -1,5 +1,7 @@
 """What rlhf.feedback makes of a vote: its question, its context, its earlier steps."""
 
+from datetime import UTC, datetime
+
 import psycopg
 import pytest
 from psycopg.rows import dict_row
@@ -149,6 +151,43 @@ def test_an_assistant_without_the_optional_columns(admin, seen):
         admin.execute(f"alter table public.{table} drop column {column}")
     row = seen(given)
     assert (row["segment"], row["system_prompt"], row["model_version"], row["response"]) == (None, None, None, "answer")
+
+
+def test_a_votes_last_change_and_the_consent_of_its_rater(admin, app_url):
+    user = person(admin)
+    given = vote(admin, user)
+
+    def details():
+        with psycopg.connect(app_url) as pipeline:
+            return pipeline.execute("select * from rlhf.vote_details").fetchall()
+
+    assert details() == [(given, None, None)]
+    admin.execute("alter table public.users add consent boolean; update public.users set consent = true")
+    assert details() == [(given, None, "true")]
+    admin.execute("alter table public.chat_feedback add consent text, add updated_at timestamptz")
+    assert details() == [(given, None, "true")]
+    admin.execute("update public.chat_feedback set consent = 'no', updated_at = '2026-03-01 13:00:00.000001+01'")
+    assert details() == [(given, datetime(2026, 3, 1, 12, 0, 0, 1, UTC), "no")]
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2026-03-01 12:00", datetime(2026, 3, 1, 12, tzinfo=UTC)),
+        ("2026-03-01T14:00:00+02:00", datetime(2026, 3, 1, 12, tzinfo=UTC)),
+        ("", None),
+        ("yesterday noon or so", None),
+        ("2026-02-30", None),
+        ("2026-03-01 12:00 Mars/Olympus", None),
+        ("99999999-01-01", None),
+    ],
+)
+def test_a_last_change_kept_as_text(admin, app_url, written, moment):
+    """One that names no zone is in UTC, whatever the session's own; one that is no moment costs no row."""
+    admin.execute("alter table public.chat_feedback add updated_at text")
+    vote(admin, None, updated_at=written)
+    with psycopg.connect(app_url, options="-c timezone=Asia/Kolkata") as pipeline:
+        assert pipeline.execute("select updated_at from rlhf.vote_details").fetchall() == [(moment,)]
 
 
 def test_a_week_is_read_through_indexes(admin):

@@ -180,6 +180,13 @@ def test_nobody_of_the_web_can_use_schema_rlhf(admin):
         assert not admin.execute("select has_schema_privilege(%s, 'rlhf', 'usage')", [role]).fetchone()[0]
     with acting(admin, "authenticated") as somebody:
         refused(somebody, "select * from rlhf.migrations")
+    admin.execute("grant usage on schema rlhf to anon, authenticated, service_role")  # as one might, to show the view
+    for role in ("anon", "authenticated", "service_role"):
+        with acting(admin, role) as somebody:
+            for act in ("select from", "insert into rlhf.forgotten values ('x') --", "delete from", "truncate"):
+                refused(somebody, f"{act} rlhf.forgotten")
+            refused(somebody, "select * from rlhf.vote_details")
+            refused(somebody, "select rlhf.moment('2026-01-04')")
 
 
 @pytest.fixture
@@ -190,6 +197,7 @@ def pipeline(app_url, world):
 
 def test_the_pipeline_reads_feedback_and_writes_training_runs(pipeline):
     assert pipeline.execute("select count(*) from rlhf.feedback").fetchone()[0] == 3
+    assert pipeline.execute("select count(*) from rlhf.forgotten").fetchone()[0] == 0
     pipeline.execute("""
         insert into public.rlhf_training_runs (id, model_type, training_status)
         values ('00000000-0000-0000-0000-000000000001', 'reward', 'started')
@@ -204,6 +212,8 @@ BEYOND_THE_PIPELINE = [
     "select auth.uid()",
     "select * from rlhf.migrations",
     "select rlhf.targets_are_own(gen_random_uuid(), null, null)",
+    "insert into rlhf.forgotten (user_id) values ('somebody')",
+    "delete from rlhf.forgotten",
     "insert into public.chat_feedback (feedback) values ('positive')",
     "update public.chat_feedback set feedback = 'negative'",
     "insert into public.reasoning_steps (step_content, step_order) values ('x', 0)",

@@ -1,12 +1,15 @@
 """Each week's votes with the conversation they are about, as the assistant's database has them."""
 
+from dataclasses import asdict
+
 import dagster as dg
 
 from rlhf_assets.defs.partitions import ONE_RUN, WEEKS, weeks_of
 from rlhf_assets.defs.reporting import OWNERS, mendable, report
 from rlhf_assets.defs.resources import Artifacts, Database
+from rlhf_assets.storage.artifacts import Artifact
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 ROWS = "rows.parquet"
 
 # a database that restarts is back within seconds, and a person who mistyped a password should not wait long
@@ -16,18 +19,28 @@ RECONNECT = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIA
 def extract(
     context: dg.AssetExecutionContext, kind: str, database: Database, artifacts: Artifacts
 ) -> dg.MaterializeResult:
-    """Write every vote of that kind ("message", "step") of the run's weeks; a week without votes has 0 rows."""
+    """Write every vote of that kind ("message", "step") of the run's weeks; a week without votes has 0 rows.
+
+    A week's card says what its source was like, so that a later change can be seen. When the connection is lost, the
+    step goes on with the first week that this run has not written yet.
+    """
     from rlhf_assets.feedback.read import check_source, write_week
 
-    asset, store, made = context.asset_key.to_user_string(), artifacts.store, {}
+    asset, run_id, store = context.asset_key.to_user_string(), context.run.run_id, artifacts.store
+    made: dict[str, Artifact] = {}
     with mendable(allow_retries=True):
         connection = database.connect(read_only=True)
     with mendable(), connection:
         check_source(connection)
         for week in weeks_of(context):
-            with store.draft(asset, week, context.run.run_id) as draft:
-                rows = write_week(connection, kind, week, draft.folder / ROWS)
-                made[week] = draft.commit(code_version=CODE_VERSION, counts={"rows": rows})
+            if written := store.of_run(asset, week, run_id):
+                made[week] = written
+                continue
+            with store.draft(asset, week, run_id) as draft:
+                source = write_week(connection, kind, week, draft.folder / ROWS)
+                made[week] = draft.commit(
+                    code_version=CODE_VERSION, counts={"rows": source.rows}, figures={"source": asdict(source)}
+                )
     return report(context, made, asset)
 
 
