@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rlhf_assets.feedback.audit import leaks
+from rlhf_assets.feedback.leaks import leaks
 from rlhf_assets.feedback.settings import SplitSettings
 from rlhf_assets.feedback.split import (
     SIDES,

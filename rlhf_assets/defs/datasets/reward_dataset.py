@@ -45,7 +45,7 @@ def reward_dataset(
     context: dg.AssetExecutionContext, config: SplitConfig, artifacts: Artifacts
 ) -> dg.MaterializeResult:
     """Each person's current vote on each answer or step: train, validation, test, and the judge's share of each."""
-    from rlhf_assets.feedback.audit import leaks
+    from rlhf_assets.feedback.leaks import leaks
     from rlhf_assets.feedback.split import build_dataset
 
     store, week, settings = artifacts.store, week_of_run(context), settings_of(config, SplitSettings)
@@ -73,7 +73,7 @@ def reward_dataset(
 
 def load_dataset(artifact: Artifact) -> "Dataset":
     """The dataset of that artifact; RlhfError when a side leaks, since a check stops only its own run."""
-    from rlhf_assets.feedback.audit import leaks
+    from rlhf_assets.feedback.leaks import leaks
     from rlhf_assets.feedback.split import SIDES, Dataset
 
     names = [*SIDES, *(f"judge_{side}" for side in SIDES), "conflicts"]
