@@ -1,38 +1,65 @@
-"""Whether a dataset's sides know of each other, looked at afresh."""
+"""Whether one part of a dataset knows of another, looked at afresh, without trusting how the sides were made."""
+
+from dataclasses import dataclass
+from itertools import combinations
 
 import pandas as pd
 
-from rlhf_assets.feedback.near_duplicates import number_alike
+from rlhf_assets.feedback.near_duplicates import MinHashes
 from rlhf_assets.feedback.settings import SplitSettings
 from rlhf_assets.feedback.split import CHAT, SIDES, Dataset, user_turns
 
 
-def leaks(dataset: Dataset, settings: SplitSettings) -> list[str]:
-    """What one side knows of another, one line each; empty when the dataset is sound. Texts are not quoted.
+@dataclass(frozen=True)
+class Known:
+    """What one has seen who has seen some votes; `queries` are all user turns, the earlier ones included."""
 
-    Looked at afresh, without trusting how the sides were made: equal queries and near duplicates, each among all that
-    was asked including the earlier turns, clusters, and people who both train and judge.
-    """
-    frames = dataset.sides()
-    by_side = {side: pd.concat([frames[side], frames[f"judge_{side}"]]) for side in SIDES}
-    found = []
-    queries = {
-        side: {turn for chat in rows[CHAT].drop_duplicates().itertuples(index=False) for turn in user_turns(*chat)}
-        for side, rows in by_side.items()
+    queries: set[str]
+    clusters: set[str]
+    conversations: set[str]
+
+
+def known(votes: pd.DataFrame) -> Known:
+    chats = votes[CHAT].drop_duplicates().itertuples(index=False, name=None)
+    return Known(
+        queries={turn for chat in chats for turn in user_turns(*chat)},
+        clusters=set(votes["cluster"]),
+        conversations=set(votes["chat_id"].dropna()),
+    )
+
+
+def shared(left: Known, right: Known, near: MinHashes) -> dict[str, int]:
+    """How much both know, by what it is; near duplicates as pairs."""
+    return {
+        "queries": len(left.queries & right.queries),
+        "clusters": len(left.clusters & right.clusters),
+        "conversations": len(left.conversations & right.conversations),
+        "near-duplicate queries": near.pairs_alike(left.queries - right.queries, right.queries - left.queries),
     }
-    clusters = {side: set(rows["cluster"]) for side, rows in by_side.items()}
-    for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
-        near = number_alike(queries[second] - queries[first], queries[first], settings.near_duplicate)
-        for number, what in (
-            (len(queries[first] & queries[second]), "queries"),
-            (len(clusters[first] & clusters[second]), "clusters"),
-            (near, "near-duplicate queries"),
-        ):
-            if number:
-                found.append(f"{first} and {second} share {what}: {number}")
-    people = [
-        set(pd.concat([frames[prefix + side]["user_id"] for side in SIDES]).dropna()) for prefix in ("", "judge_")
+
+
+def leaks(dataset: Dataset, settings: SplitSettings) -> list[str]:
+    """What the sides, the newest questions and the weeks before, and the judge's users and the others share, one line
+    each; empty when the dataset is sound. Texts are not quoted.
+    """
+    frames, newest = dataset.sides(), dataset.newest
+    near = MinHashes(settings.near_duplicate)
+    sides = {side: known(pd.concat([frames[side], frames[f"judge_{side}"]])) for side in SIDES}
+    before = known(pd.concat([votes[votes["week"] < dataset.week] for votes in frames.values()]))
+    compared = {(first, second): (sides[first], sides[second]) for first, second in combinations(SIDES, 2)}
+    compared["newest", "the weeks before"] = (known(newest), before)
+    found = [
+        f"{first} and {second} share {what}: {number}"
+        for (first, second), both in compared.items()
+        for what, number in shared(*both, near).items()
+        if number
     ]
-    if both := people[0] & people[1]:
-        found.append(f"the judge's users and the others share people: {len(both)}")
+    if foreign := len(set(newest["vote_id"]) - set(dataset.train["vote_id"])):
+        found.append(f"newest holds votes that are not in train: {foreign}")
+    if old := int((newest["week"] != dataset.week).sum()):
+        found.append(f"newest holds votes of other weeks: {old}")
+    judges = set(pd.concat([frames[f"judge_{side}"]["user_id"] for side in SIDES]).dropna())
+    others = set(pd.concat([*(frames[side]["user_id"] for side in SIDES), newest["user_id"]]).dropna())
+    if both_users := judges & others:
+        found.append(f"the judge's users and the others share people: {len(both_users)}")
     return found

@@ -16,7 +16,7 @@ from rlhf_assets.storage.artifacts import Artifact
 if TYPE_CHECKING:
     from rlhf_assets.feedback.split import Dataset
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @launchpad_form
@@ -31,7 +31,8 @@ class SplitConfig(dg.Config, SplitSettings):
             "split_overlap",
             asset="reward_dataset",
             blocking=True,
-            description="No query cluster is on two sides and no judge's user trains the reward model.",
+            description="No query, near duplicate or conversation is on two sides, no judge's user trains the reward "
+            "model, and nobody knew the newest questions before this week.",
         )
     ],
     partitions_def=WEEKS,
@@ -51,10 +52,10 @@ def reward_dataset(
     store, week, settings = artifacts.store, week_of_run(context), settings_of(config, SplitSettings)
     with mendable():
         clean, parents = clean_votes(store, week)
-    dataset = build_dataset(clean, settings)
+    dataset = build_dataset(clean, settings, week)
     leaking = leaks(dataset, settings)
     with store.draft("reward_dataset", week, context.run.run_id) as draft:
-        frames = {**dataset.sides(), "conflicts": dataset.conflicts}
+        frames = {**dataset.sides(), "newest": dataset.newest, "conflicts": dataset.conflicts}
         for name, frame in frames.items():
             frame.to_parquet(draft.folder / f"{name}.parquet")
         made = draft.commit(
@@ -76,9 +77,11 @@ def load_dataset(artifact: Artifact) -> "Dataset":
     from rlhf_assets.feedback.leaks import leaks
     from rlhf_assets.feedback.split import SIDES, Dataset
 
-    names = [*SIDES, *(f"judge_{side}" for side in SIDES), "conflicts"]
+    if "newest.parquet" not in artifact.card.files:
+        raise RlhfError(f"{artifact.folder} was made by an earlier version of this project; make reward_dataset anew")
+    names = [*SIDES, *(f"judge_{side}" for side in SIDES), "newest", "conflicts"]
     frames = {name: artifact.frame(f"{name}.parquet") for name in names}
-    dataset = Dataset(**frames, superseded=artifact.card.counts["superseded"])
+    dataset = Dataset(artifact.card.week, **frames, superseded=artifact.card.counts["superseded"])
     if leaking := leaks(dataset, SplitSettings(**artifact.card.settings)):
         raise RlhfError(f"{artifact.folder} leaks between its sides ({'; '.join(leaking)}); make reward_dataset anew")
     return dataset
