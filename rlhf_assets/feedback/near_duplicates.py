@@ -67,32 +67,31 @@ class NearDuplicates:
 
 
 class MinHashes:
-    """The same search by MinHash and its index (Broder 1997; Leskovec, Rajaraman and Ullman, chapter 3), to check the
-    exact one by other means. The index only proposes; the Jaccard similarity decides, so nothing is found wrongly.
+    """The same by MinHash and its index (Broder 1997; Leskovec, Rajaraman and Ullman, chapter 3), over given texts, to
+    check the exact search by other means. The index only proposes; the Jaccard similarity decides.
     """
 
-    def __init__(self, threshold: float) -> None:
+    def __init__(self, texts: Iterable[str], threshold: float) -> None:
         self.threshold = threshold
-        self.signatures: dict[str, MinHash] = {}  # once per distinct text
+        self.index = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, weights=RECALL)
+        self.signatures = {text: signature(text) for text in texts}
+        for text, hashes in self.signatures.items():
+            self.index.insert(text, hashes)
+        self.found: dict[str, list[str]] = {}  # each text is looked for once
 
-    def pairs_alike(self, left: Iterable[str], right: Iterable[str]) -> int:
-        """How many pairs of a normalised text of one side and one of the other are at least `threshold` similar."""
-        fewer, more = sorted((set(left), set(right)), key=len)
-        index = MinHashLSH(threshold=self.threshold, num_perm=PERMUTATIONS, weights=RECALL)
-        for text in fewer:
-            index.insert(text, self.signature(text))
-        return sum(
-            jaccard(shingles(text), shingles(other)) >= self.threshold
-            for text in more
-            for other in index.query(self.signature(text))
-        )
+    def like(self, text: str) -> list[str]:
+        """Which of the texts are at least `threshold` similar to this one, in no order."""
+        if text not in self.found:
+            parts = shingles(text)
+            proposed = self.index.query(self.signatures.get(text) or signature(text))
+            self.found[text] = [other for other in proposed if jaccard(parts, shingles(other)) >= self.threshold]
+        return self.found[text]
 
-    def signature(self, text: str) -> MinHash:
-        if text not in self.signatures:
-            hashes = EMPTY.copy()
-            hashes.update_batch([part.encode() for part in shingles(text)])
-            self.signatures[text] = hashes
-        return self.signatures[text]
+
+def signature(text: str) -> MinHash:
+    hashes = EMPTY.copy()
+    hashes.update_batch([part.encode() for part in shingles(text)])
+    return hashes
 
 
 EMPTY = MinHash(PERMUTATIONS, seed=SEED)

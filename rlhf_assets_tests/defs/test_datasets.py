@@ -100,7 +100,7 @@ LEAKS: dict[str, tuple[Callable[[Dataset], Dataset], str]] = {
             d, "judge_train", "judge_train",
             **OWN | {"cluster": first(d, "cluster", "newest"), "week": earlier(WEEK, 1)},
         ),
-        "newest and the weeks before share clusters: 1",
+        "the weeks before and newest share clusters: 1",
     ),
     "newest vote": (lambda d: appended(d, "newest", "newest", **OWN), "newest holds votes that are not in train: 1"),
 }  # fmt: skip

@@ -73,7 +73,7 @@ def test_leaks_into_the_newest_questions_are_found() -> None:
         ({"cluster": "new"}, "clusters"),
         ({"chat_id": "new talk"}, "conversations"),
     ):
-        assert planted(**changes) == [f"newest and the weeks before share {what}: 1"]
+        assert planted(**changes) == [f"the weeks before and newest share {what}: 1"]
     older = dataclasses.replace(dataset, newest=newest.assign(week=earlier(WEEK, 1)), train=sound.train)
     assert leaks(older, settings) == ["newest holds votes of other weeks: 1"]
     assert leaks(dataclasses.replace(dataset, newest=newest), settings) == [
