@@ -169,6 +169,7 @@ def test_newest_is_what_this_week_trains_on_and_nobody_knew_before() -> None:
         vote(6, query=fresh, **talk),  # in a conversation that last week's model may know
         vote(7, query=question("test", avoid="t")),
         vote(8, query=new, context=said(new, old)),
+        vote(9, query=new, **talk),
     )
     dataset = build_dataset(rows, plain, WEEK)
     assert set(dataset.newest["vote_id"]) == {identity("vote 3"), identity("vote 4")}
