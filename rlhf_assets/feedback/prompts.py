@@ -17,8 +17,8 @@ def policy_prompts(clean: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame
     Sides are those of the reward dataset's chats, so no model was trained on a test prompt; chats in conflict are left
     out. `prompt_id` is a hash of the state and so the same in every week.
     """
-    states = clean.sort_values(["created_at", "vote_id"])[STATE].drop_duplicates()
-    states = states.join(chat_sides(clean, settings)["side"], on=CHAT).dropna(subset="side")
+    states = clean.join(chat_sides(clean, settings)["side"]).sort_values(["created_at", "vote_id"])
+    states = states[[*STATE, "side"]].dropna(subset="side").drop_duplicates(STATE)
     states.insert(
         0, "prompt_id", pd.Series(map(prompt_id, *(states[name] for name in STATE)), states.index, dtype="str")
     )

@@ -28,7 +28,7 @@ class CleaningSettings(Settings):
 
 
 class SplitSettings(Settings):
-    """Who trains and who tests. Changing any of these moves rows between the sides, so keep them for good."""
+    """Who trains and who tests. Changing any but the last moves rows between the sides, so keep them for good."""
 
     validation_share: float = Field(
         0.1, description="Share of the query clusters that choose the best checkpoint.", ge=0, lt=1
@@ -50,6 +50,12 @@ class SplitSettings(Settings):
         le=1,
     )
     salt: str = Field("rlhf", description="Mixed into the hashes that choose sides; another salt is another split.")
+    answers_per_state: int = Field(
+        16,
+        description="Answers to one query in one state of a chat that are paired with each other, those with most "
+        "ratings first; 16 make at most 120 pairs, so that one query asked by thousands does not drown the others.",
+        ge=2,
+    )
 
 
 class AuditSettings(Settings):

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -11,28 +13,36 @@ from rlhf_assets.feedback.rules import target
 from rlhf_assets.feedback.settings import SplitSettings
 
 SIDES = ("train", "validation", "test")
-CHAT = ["query", "context"]  # what a row's side depends on
+CHAT = ["query", "context"]  # the state of a chat in which an answer was rated
+ASKED = [*CHAT, "chat_id", "week"]  # what a row's place depends on
 
 
 @dataclass(frozen=True)
 class Dataset:
     """The current votes as of a week, by side; the judge_* frames hold the votes of the held-out users only.
 
+    There are three tests. `test`: questions that nothing is trained on, ever. `judge_test`: of these the held-out
+    users' votes, so questions and people are new. `newest`: the rows of `train` of this week whose question nobody
+    knew before it, which this week's models train on and those of all weeks before can be tested on (progressive
+    validation); no row of a held-out user is in it.
+
     Every frame has the clean columns, `cluster` and `side`; `conflicts` also `reason`, and neither cluster nor side.
     `superseded` counts the votes left out because the person voted again on the same target.
     """
 
+    week: str
     train: pd.DataFrame
     validation: pd.DataFrame
     test: pd.DataFrame
     judge_train: pd.DataFrame
     judge_validation: pd.DataFrame
     judge_test: pd.DataFrame
+    newest: pd.DataFrame
     conflicts: pd.DataFrame
     superseded: int
 
     def sides(self) -> dict[str, pd.DataFrame]:
-        """The frames that models see, by name: all but the conflicts."""
+        """The frames that part the votes between them, by name: all but `newest` and the conflicts."""
         names = [*SIDES, *(f"judge_{side}" for side in SIDES)]
         return {name: getattr(self, name) for name in names}
 
@@ -60,36 +70,74 @@ def user_turns(query: str, context: str) -> list[str]:
     return [normalised(text) for text in (*earlier, query)]
 
 
-def chat_sides(clean: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
-    """The cluster and side of each distinct chat; index: query and context, columns: cluster, side (both missing:
-    conflict).
+class Place(NamedTuple):
+    """Where what was asked belongs; `since`: the week in which it, or anything that it belongs with, was first seen."""
 
-    Chats are taken in the order in which they were first seen, over all votes including superseded ones. The first user
-    turn decides: one that resembles earlier turns joins the cluster of the first of them, another founds a cluster,
-    whose side is a hash of its text. The chat's turns then all belong to that side. A chat of which any turn resembles
-    one of another side is a conflict and attracts nobody. So what comes later never changes what was decided, and no
-    side holds a near duplicate of what was asked on another side, be it as query or as an earlier turn.
+    cluster: str
+    side: str
+    since: str
+
+
+class Places:
+    """Gives each row its place, in the order in which they were first seen. `texts`: all turns that will come.
+
+    The first user turn decides: one that resembles earlier turns joins the cluster of the first of them; another joins
+    its conversation where that is known, else founds a cluster, whose side is a hash of its text. All turns of the chat
+    then belong to that side. A row of which any turn resembles one of another side, or whose conversation is on another
+    side, is a conflict and attracts nobody. So what comes later never changes what was decided, no side holds a near
+    duplicate of what was asked on another, be it as query or as an earlier turn, and no conversation is on two.
     """
-    seen = NearDuplicates(settings.near_duplicate)
-    known: set[str] = set()
-    members: list[tuple[str, str]] = []  # cluster and side by number in `seen`
-    chats = clean.sort_values(["created_at", "vote_id"])[CHAT].drop_duplicates()
-    rows: list[tuple[str | None, str | None]] = []
-    for query, context in zip(*(chats[name] for name in CHAT), strict=True):
+
+    def __init__(self, texts: Iterable[str], settings: SplitSettings) -> None:
+        self.settings = settings
+        self.seen = NearDuplicates(texts, settings.near_duplicate)
+        self.members: list[Place] = []  # by number in `seen`
+        self.known: set[str] = set()  # the texts in `seen`
+        self.chats: dict[tuple[str, str], Place] = {}
+        self.conversations: dict[str, Place] = {}
+
+    def of(self, query: str, context: str, chat_id: object, week: str) -> Place | None:
+        """None: a conflict."""
+        there = self.conversations.get(chat_id) if isinstance(chat_id, str) else None
+        place = self.chats.get((query, context)) or self._join(query, context, there, week)
+        if place is None or (there and there.side != place.side):
+            return None
+        if there:
+            place = place._replace(since=min(place.since, there.since))
+        elif isinstance(chat_id, str):
+            self.conversations[chat_id] = place
+        return place
+
+    def _join(self, query: str, context: str, there: Place | None, week: str) -> Place | None:
         turns = user_turns(query, context)
-        alike = [[members[number] for number in seen.like(turn)] for turn in turns]
-        founded = (hashlib.sha256(turns[0].encode()).hexdigest()[:16], side_of(turns[0], settings))
-        own = alike[0][0] if alike[0] else founded
-        if any(side != own[1] for found in alike for _, side in found):
-            rows.append((None, None))
-            continue
-        rows.append(own)
-        for turn in dict.fromkeys(turns):
-            if turn not in known:
-                known.add(turn)
-                seen.add(turn)
-                members.append(own)
-    return pd.DataFrame(rows, index=pd.MultiIndex.from_frame(chats), columns=["cluster", "side"], dtype="str")
+        alike = [[self.members[number] for number in self.seen.like(turn)] for turn in turns]
+        own = alike[0][0] if alike[0] else there or self._founded(turns[0], week)
+        bound = [place for found in (*alike, [there] if there else []) for place in found]
+        if any(place.side != own.side for place in bound):
+            return None
+        place = own._replace(since=min([week, *(place.since for place in bound)]))
+        for turn in turns:
+            if turn not in self.known:
+                self.known.add(turn)
+                self.seen.add(turn)
+                self.members.append(place)
+        self.chats[query, context] = place
+        return place
+
+    def _founded(self, turn: str, week: str) -> Place:
+        return Place(hashlib.sha256(turn.encode()).hexdigest()[:16], side_of(turn, self.settings), week)
+
+
+def chat_sides(clean: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
+    """The place of each row, by the rows' index: cluster, side, since (all missing: conflict). See `Places`.
+
+    Superseded votes count too: what they asked was seen.
+    """
+    asked = clean.sort_values(["created_at", "vote_id"])[ASKED]
+    chats = asked[CHAT].drop_duplicates().itertuples(index=False, name=None)
+    places = Places((turn for chat in chats for turn in user_turns(*chat)), settings)
+    rows = [places.of(*row) or (None, None, None) for row in asked.itertuples(index=False, name=None)]
+    return pd.DataFrame(rows, index=asked.index, columns=list(Place._fields), dtype="str")
 
 
 def latest_votes(clean: pd.DataFrame) -> pd.DataFrame:
@@ -104,20 +152,23 @@ def latest_votes(clean: pd.DataFrame) -> pd.DataFrame:
     return ordered[~again]
 
 
-def build_dataset(clean: pd.DataFrame, settings: SplitSettings) -> Dataset:
-    """Everything known up to a week's end, from the clean votes of all weeks up to it.
+def build_dataset(clean: pd.DataFrame, settings: SplitSettings, week: str) -> Dataset:
+    """Everything known up to the end of `week`, from the clean votes of all weeks up to it.
 
-    Each clean vote is in exactly one frame or counted as superseded. Built again with more weeks, a vote that is still
-    the person's latest is on the same side.
+    Each clean vote is in exactly one side, in the conflicts or counted as superseded. Built again with more weeks, a
+    vote that is still the person's latest is on the same side.
     """
-    votes = latest_votes(clean)
-    rows = votes.join(chat_sides(clean, settings), on=CHAT)
+    rows = latest_votes(clean.join(chat_sides(clean, settings)))
+    superseded = len(clean) - len(rows)
+    new = (rows["week"] == week) & (rows["since"] == week)
+    rows = rows.drop(columns="since")
     for_judge = rows["user_id"].map(lambda user: is_judge(user, settings)).astype(bool)
     frames = {
         prefix + side: rows[held_out & (rows["side"] == side)].reset_index(drop=True)
         for prefix, held_out in (("", ~for_judge), ("judge_", for_judge))
         for side in SIDES
     }
+    newest = rows[~for_judge & (rows["side"] == "train") & new].reset_index(drop=True)
     conflicts = rows[rows["side"].isna()].reset_index(drop=True)
     reason = pd.Series("split_conflict", index=conflicts.index, dtype="str")
-    return Dataset(**frames, conflicts=conflicts.assign(reason=reason), superseded=len(clean) - len(votes))
+    return Dataset(week, **frames, newest=newest, conflicts=conflicts.assign(reason=reason), superseded=superseded)

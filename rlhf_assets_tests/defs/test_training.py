@@ -25,9 +25,10 @@ def test_a_model_of_few_votes_is_trained_and_says_so(
 ) -> None:
     from rlhf_assets.defs.reward_model.reward_model import reward_model
 
-    train = votes(rows).assign(cluster="jobs")
+    train = votes(rows).assign(cluster="jobs", chat_id=None, vote_id=None, week=WEEK)
     frames = {f"{voters}{side}": train.head(0) for voters in ("", "judge_") for side in ("train", "validation", "test")}
-    with_frames(store, "reward_dataset", {**frames, "train": train, "conflicts": train}, counts={"superseded": 0})
+    others = {"newest": train.head(0), "conflicts": train}
+    with_frames(store, "reward_dataset", {**frames, **others, "train": train}, counts={"superseded": 0})
     result = materialize(reward_model, store, base_model=str(tiny_encoder(tmp_path / "encoder")), epochs=1)
     assert result.success
     (event,) = result.get_asset_materialization_events()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rlhf_assets.feedback.near_duplicates import NearDuplicates, jaccard, normalised, number_alike, shingles
+from rlhf_assets.feedback.near_duplicates import MinHashes, NearDuplicates, jaccard, normalised, shingles
 
 
 def test_normalised() -> None:
@@ -28,9 +28,11 @@ def test_jaccard() -> None:
 
 @pytest.mark.parametrize(("threshold", "found"), [(0.75, [0]), (0.76, [])])
 def test_the_threshold_itself_is_alike(threshold: float, found: list[int]) -> None:
-    seen = NearDuplicates(threshold)
-    seen.add("what is heat pump")
-    assert seen.like("what is heat pump today") == found
+    texts = ["what is heat pump", "what is heat pump today"]
+    seen = NearDuplicates(texts, threshold)
+    seen.add(texts[0])
+    assert seen.like(texts[1]) == found
+    assert MinHashes(texts[:1], threshold).like(texts[1]) == [texts[number] for number in found]
 
 
 def test_like_finds_what_comparing_all_pairs_finds() -> None:
@@ -43,12 +45,12 @@ def test_like_finds_what_comparing_all_pairs_finds() -> None:
         changed[draw.integers(len(changed))] = draw.choice(words)
         texts += [" ".join(text), " ".join(changed), " ".join([*text, draw.choice(words)])]
     texts = list(dict.fromkeys(texts))
-    seen = NearDuplicates(0.7)
+    seen = NearDuplicates(texts, 0.7)
     for number, text in enumerate(texts):
         expected = [i for i in range(number) if jaccard(shingles(text), shingles(texts[i])) >= 0.7]
         assert seen.like(text) == expected
         assert seen.add(text) == number
     assert sum(bool(seen.like(text)[1:]) for text in texts) > 100
-    ours, theirs = texts[::2], texts[1::2]
-    alike = [any(jaccard(shingles(text), shingles(other)) >= 0.7 for other in theirs) for text in ours]
-    assert number_alike(ours, theirs, 0.7) == sum(alike) > 50
+    indexed = MinHashes(texts, 0.7)
+    for text in texts:
+        assert set(indexed.like(text)) == {texts[number] for number in seen.like(text)}

@@ -1,12 +1,14 @@
 """Prompts: each state of a chat once, on the side of its query."""
 
 import pandas as pd
+import pytest
 
+from rlhf_assets.feedback.near_duplicates import jaccard, shingles
 from rlhf_assets.feedback.prompts import policy_prompts
 from rlhf_assets.feedback.settings import SplitSettings
-from rlhf_assets.feedback.split import build_dataset, chat_sides, side_of
+from rlhf_assets.feedback.split import build_dataset, chat_sides, side_of, user_turns
 from rlhf_assets_tests.feedback.test_split import many_votes, question, said
-from rlhf_assets_tests.feedback.votes import clean_frame, step_vote, vote
+from rlhf_assets_tests.feedback.votes import WEEK, clean_frame, step_vote, vote
 
 SETTINGS = SplitSettings()
 TURNS = '[{"role": "user", "content": "Hello"}]'
@@ -35,14 +37,27 @@ def test_one_prompt_per_state() -> None:
 
 def test_prompts_are_on_the_sides_of_the_dataset_and_without_conflicts() -> None:
     clean, settings = many_votes(0, 300), SplitSettings(near_duplicate=0.5)
-    dataset, prompts = build_dataset(clean, settings), policy_prompts(clean, settings)
+    dataset, prompts = build_dataset(clean, settings, WEEK), policy_prompts(clean, settings)
     chat = ["query", "context"]
-    sides = pd.concat(dataset.sides().values()).drop_duplicates(chat).set_index(chat)["side"]
+    placed = pd.concat(dataset.sides().values()).drop_duplicates(chat).set_index(chat)["side"]
     assert not dataset.conflicts.empty
-    assert not set(dataset.conflicts.set_index(chat).index) & set(prompts.set_index(chat).index)
-    decided = chat_sides(clean, settings)["side"].dropna()
-    assert prompts.set_index(chat)["side"].to_dict() == decided.to_dict()
-    assert sides.to_dict().items() <= prompts.set_index(chat)["side"].to_dict().items()
+    decided = clean.join(chat_sides(clean, settings)["side"]).dropna(subset="side").set_index(chat)["side"].to_dict()
+    assert prompts.set_index(chat)["side"].to_dict() == decided
+    assert placed.to_dict().items() <= decided.items()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_training_prompts_share_nothing_with_any_test(seed: int) -> None:
+    """No query, no earlier turn and no near duplicate of either, by comparing everything with everything."""
+    clean, settings = many_votes(seed, 300), SplitSettings(near_duplicate=0.5, judge_share=0.4)
+    dataset, prompts = build_dataset(clean, settings, WEEK), policy_prompts(clean, settings)
+    tests = pd.concat([dataset.test, dataset.judge_test, prompts[prompts["side"] == "test"]])
+    practised, asked = (
+        {turn for chat in zip(rows["query"], rows["context"], strict=True) for turn in user_turns(*chat)}
+        for rows in (prompts[prompts["side"] == "train"], tests)
+    )
+    assert min(len(practised), len(asked)) > 5
+    assert not [1 for ours in practised for theirs in asked if jaccard(shingles(ours), shingles(theirs)) >= 0.5]
 
 
 def test_a_follow_up_is_on_the_side_of_its_first_question() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rlhf_assets.feedback.audit import leaks
+from rlhf_assets.feedback.leaks import leaks
 from rlhf_assets.feedback.settings import SplitSettings
 from rlhf_assets.feedback.split import (
     SIDES,
@@ -20,7 +20,8 @@ from rlhf_assets.feedback.split import (
     share_of,
     side_of,
 )
-from rlhf_assets_tests.feedback.votes import START, clean_frame, identity, step_vote, vote
+from rlhf_assets.feedback.weeks import earlier
+from rlhf_assets_tests.feedback.votes import START, WEEK, clean_frame, identity, step_vote, vote
 
 SETTINGS = SplitSettings()
 
@@ -84,7 +85,7 @@ def test_a_query_that_joins_two_sides_is_a_conflict_and_attracts_nobody() -> Non
     bridge = f"{first} {second}"
     like_bridge = f"{bridge} {' '.join(f'new{i}' for i in range(20))}"  # near the bridge, not near its two ends
     rows = clean_frame(*(vote(i, query=query) for i, query in enumerate((first, second, bridge, like_bridge, bridge))))
-    dataset = build_dataset(rows, settings)
+    dataset = build_dataset(rows, settings, WEEK)
     sides = votes_by_side(dataset)
     assert [sides[identity(f"vote {i}")].removeprefix("judge_") for i in (0, 1, 2, 4)] == [
         "train", "test", "conflicts", "conflicts",
@@ -119,11 +120,64 @@ def test_all_that_was_asked_in_a_chat_lies_on_the_side_of_its_first_question() -
     ]
     rows = clean_frame(*(vote(i, query=query, context=context) for i, (query, context, _) in enumerate(chats)))
     for known in range(1, len(chats) + 1):  # whatever comes later
-        dataset = build_dataset(rows[:known].sample(frac=1, random_state=0), SETTINGS)
+        dataset = build_dataset(rows[:known].sample(frac=1, random_state=0), SETTINGS, WEEK)
         sides = votes_by_side(dataset)
         found = [sides[vote_id].removeprefix("judge_") for vote_id in rows["vote_id"][:known]]
         assert found == [side for *_, side in chats[:known]]
         assert leaks(dataset, SETTINGS) == []
+
+
+def test_a_conversation_is_on_one_side_whatever_its_context_says() -> None:
+    """An assistant may lose a chat's earlier turns, or let people edit them."""
+    test, train = question("test"), question("train")
+    alone, other = question("train", avoid="a"), question("train", avoid="o")
+    talk = {"chat_id": identity("a talk")}
+    rows = clean_frame(
+        vote(0, query=test, **talk),
+        vote(1, query=alone, **talk),  # by its own text it would train
+        vote(2, query=train),
+        vote(3, query=train, **talk),  # would bridge the two sides
+        vote(4, query=train),  # and changes nothing for the others
+        vote(5, query=alone),  # claimed by the conversation
+        vote(6, query=test, chat_id=identity("a test talk")),
+        vote(7, query=test, chat_id=None),
+        vote(8, query=other, chat_id=None),  # two votes without a chat are not of one conversation
+        vote(9, query=other, context=said(train), **talk),  # train by its words, which attract nobody
+        vote(10, query=other),
+    )
+    sides = ["test", "test", "train", "conflicts", "train", "test", "test", "test", "train", "conflicts", "train"]
+    for known in range(1, len(rows) + 1):
+        dataset = build_dataset(rows[:known].sample(frac=1, random_state=0), SETTINGS, WEEK)
+        found = votes_by_side(dataset)
+        assert [found[vote_id].removeprefix("judge_") for vote_id in rows["vote_id"][:known]] == sides[:known]
+        assert leaks(dataset, SETTINGS) == []
+
+
+def test_newest_is_what_this_week_trains_on_and_nobody_knew_before() -> None:
+    before = START - timedelta(days=1)
+    plain = SplitSettings(judge_share=0)
+    old, new, follow_up = question("train"), question("train", avoid="n"), question("train", avoid="f")
+    fresh = question("train", avoid="x")
+    talk = {"chat_id": identity("a talk")}
+    rows = clean_frame(
+        vote(0, at=before, query=old, **talk),
+        vote(1, at=before, query=question("test")),
+        vote(2, query=old.upper()),
+        vote(3, query=new),
+        vote(4, query=f"{new} !"),
+        vote(5, query=follow_up, context=said(old)),
+        vote(6, query=fresh, **talk),  # in a conversation that last week's model may know
+        vote(7, query=question("test", avoid="t")),
+        vote(8, query=new, context=said(new, old)),
+        vote(9, query=new, **talk),
+    )
+    dataset = build_dataset(rows, plain, WEEK)
+    assert set(dataset.newest["vote_id"]) == {identity("vote 3"), identity("vote 4")}
+    assert set(dataset.newest["vote_id"]) < set(dataset.train["vote_id"])
+    assert build_dataset(rows, plain, earlier(WEEK, -1)).newest.empty  # a week later nobody asked anything
+    assert build_dataset(rows[:2], plain, earlier(WEEK, 1)).newest["vote_id"].tolist() == [identity("vote 0")]
+    judges = SplitSettings(judge_share=0.999999)
+    assert build_dataset(rows, judges, WEEK).newest.empty
 
 
 def test_the_latest_vote_of_a_person_on_a_target_counts() -> None:
@@ -143,7 +197,7 @@ def test_the_latest_vote_of_a_person_on_a_target_counts() -> None:
     )
     kept = latest_votes(rows.sample(frac=1, random_state=1))
     assert kept["vote_id"].tolist() == [identity(f"vote {i}") for i in (1, 2, 3, 5, 6, 7, 8)]
-    assert build_dataset(rows, SETTINGS).superseded == 2
+    assert build_dataset(rows, SETTINGS, WEEK).superseded == 2
 
 
 def many_votes(seed: int, number: int) -> pd.DataFrame:
@@ -158,6 +212,7 @@ def many_votes(seed: int, number: int) -> pd.DataFrame:
                 i,
                 at=START - timedelta(minutes=int(draw.integers(1, 10 * 7 * 24 * 60))),
                 user_id=identity(f"person {draw.integers(20)}"),
+                chat_id=identity(f"chat {draw.integers(number)}"),
                 query=queries[draw.integers(len(queries))],
                 context=said(*draw.choice(queries, draw.integers(3) // 2)),
                 message_id=identity(draw.integers(40)),
@@ -177,10 +232,10 @@ def test_a_dataset_keeps_its_sides_when_weeks_are_added(seed: int) -> None:
     settings = SplitSettings(near_duplicate=0.5, judge_share=0.4, validation_share=0.2)
     before: dict[str, str] = {}
     clusters: dict[str, str] = {}
-    conflicts = 0
+    conflicts = newest = 0
     for week in weeks:
         known = clean[clean["week"] <= week]
-        dataset = build_dataset(known.sample(frac=1, random_state=seed), settings)
+        dataset = build_dataset(known.sample(frac=1, random_state=seed), settings, week)
         now = votes_by_side(dataset)
         assert len(now) + dataset.superseded == len(known)
         assert {vote_id: now[vote_id] for vote_id in before if vote_id in now} == {
@@ -188,14 +243,18 @@ def test_a_dataset_keeps_its_sides_when_weeks_are_added(seed: int) -> None:
         }
         named = pd.concat(dataset.sides().values()).set_index("vote_id")["cluster"].to_dict()
         assert all(clusters.get(vote_id, cluster) == cluster for vote_id, cluster in named.items())
+        placed = pd.concat(dataset.sides().values())
+        assert placed.groupby("chat_id")["side"].nunique().max() == 1
         before, clusters, conflicts = before | now, clusters | named, len(dataset.conflicts)
+        newest += len(dataset.newest)
         assert leaks(dataset, settings) == []
     assert conflicts
+    assert newest
     assert len(set(before.values())) == 7  # all frames were in play
 
 
 def test_frames_hold_what_their_name_says() -> None:
-    dataset = build_dataset(many_votes(0, 300), SETTINGS)
+    dataset = build_dataset(many_votes(0, 300), SETTINGS, WEEK)
     for name, rows in dataset.sides().items():
         assert set(rows["side"]) == {name.removeprefix("judge_")}
         assert rows["user_id"].map(lambda user, name=name: is_judge(user, SETTINGS) == name.startswith("judge_")).all()
@@ -203,11 +262,10 @@ def test_frames_hold_what_their_name_says() -> None:
 
 
 def test_no_votes_make_an_empty_dataset_of_the_same_shape() -> None:
-    empty, full = build_dataset(clean_frame(), SETTINGS), build_dataset(many_votes(0, 100), SETTINGS)
-    for name, rows in full.sides().items():
-        assert empty.sides()[name].empty
-        pd.testing.assert_series_equal(empty.sides()[name].dtypes, rows.dtypes)
-    pd.testing.assert_series_equal(empty.conflicts.dtypes, full.conflicts.dtypes)
+    empty, full = build_dataset(clean_frame(), SETTINGS, WEEK), build_dataset(many_votes(0, 100), SETTINGS, WEEK)
+    for name in (*full.sides(), "newest", "conflicts"):
+        assert getattr(empty, name).empty
+        pd.testing.assert_series_equal(getattr(empty, name).dtypes, getattr(full, name).dtypes)
     assert empty.superseded == 0
     assert leaks(empty, SETTINGS) == []
     assert list(empty.sides()) == [*SIDES, *(f"judge_{side}" for side in SIDES)]

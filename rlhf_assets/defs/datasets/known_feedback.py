@@ -1,7 +1,8 @@
-"""Everything known up to the end of a week, which the as-of assets are made from."""
+"""Everything known up to the end of a week, which the as-of assets are made from, and where it came from."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rlhf_assets.defs.clean_feedback.clean_feedback import RAW
 from rlhf_assets.defs.raw_feedback.raw_feedback import ROWS
 from rlhf_assets.feedback.weeks import first_week, weeks_between
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
@@ -16,3 +17,45 @@ def clean_votes(store: ArtifactStore, week: str) -> tuple["pd.DataFrame", list[A
 
     cleaned = store.require_weeks("clean_feedback", weeks_between(first_week(), week))
     return pd.concat([artifact.frame(ROWS) for artifact in cleaned], ignore_index=True), cleaned
+
+
+def origin(store: ArtifactStore, cleaned: list[Artifact]) -> dict[str, Any]:
+    """For a card, where the votes of these clean weeks came from: which weeks, which rules cleaned each (their code
+    version), which extraction stands behind each.
+    """
+    weeks = [artifact.card.week for artifact in cleaned]
+    return {
+        "weeks": {"first": weeks[0], "last": weeks[-1], "number": len(weeks)},
+        "rules": {artifact.card.week: artifact.card.code_version for artifact in cleaned},
+        "extractions": [
+            extraction(store, store.open(parent.path))
+            for artifact in cleaned
+            for parent in artifact.card.parents
+            if parent.week == artifact.card.week and parent.asset in RAW  # the others are its look-back
+        ],
+    }
+
+
+def extraction(store: ArtifactStore, used: Artifact) -> dict[str, Any]:
+    """Which extraction of a week this was, and how its votes differ from those of the week's first one.
+
+    Where an app updates or deletes votes in place, this says what stood when. Rows are read only where hashes differ.
+    """
+    from rlhf_assets.feedback.changes import changes
+
+    card, made = used.card, store.of_week(used.card.asset, used.card.week)
+    first = made[0]
+    same = first.card.content_hash == card.content_hash
+    return {
+        "asset": card.asset,
+        "week": card.week,
+        "run": card.run_id,
+        "extracted_at": card.created_at,
+        "rows": card.counts["rows"],
+        "content_hash": card.content_hash,
+        "newest_updated_at": card.figures.get("source", {}).get("newest_updated_at"),
+        "extractions": len(made),
+        "since_first": dict.fromkeys(("added", "removed", "changed"), 0)
+        if same
+        else changes(first.frame(ROWS), used.frame(ROWS)),
+    }

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from rlhf_assets.defs.datasets.known_feedback import clean_votes
+from rlhf_assets.defs.datasets.known_feedback import clean_votes, origin
 from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
 from rlhf_assets.defs.partitions import RUN_A_WEEK, UP_TO_NOW, WEEKS, week_of_run
 from rlhf_assets.defs.reporting import OWNERS, mendable, report
@@ -16,7 +16,7 @@ from rlhf_assets.storage.artifacts import Artifact
 if TYPE_CHECKING:
     from rlhf_assets.feedback.split import Dataset
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @launchpad_form
@@ -31,7 +31,8 @@ class SplitConfig(dg.Config, SplitSettings):
             "split_overlap",
             asset="reward_dataset",
             blocking=True,
-            description="No query cluster is on two sides and no judge's user trains the reward model.",
+            description="No query, near duplicate or conversation is on two sides, no judge's user trains the reward "
+            "model, and nobody knew the newest questions before this week.",
         )
     ],
     partitions_def=WEEKS,
@@ -44,25 +45,27 @@ class SplitConfig(dg.Config, SplitSettings):
 def reward_dataset(
     context: dg.AssetExecutionContext, config: SplitConfig, artifacts: Artifacts
 ) -> dg.MaterializeResult:
-    """Each person's current vote on each answer or step: train, validation, test, and the judge's share of each."""
-    from rlhf_assets.feedback.audit import leaks
+    """Each person's current vote on each answer or step: train, validation and three tests; pairs, thumbs, steps."""
+    from rlhf_assets.feedback.dataset_files import write_dataset
+    from rlhf_assets.feedback.leaks import leaks
     from rlhf_assets.feedback.split import build_dataset
 
     store, week, settings = artifacts.store, week_of_run(context), settings_of(config, SplitSettings)
     with mendable():
         clean, parents = clean_votes(store, week)
-    dataset = build_dataset(clean, settings)
+        known = origin(store, parents)
+    dataset = build_dataset(clean, settings, week)
     leaking = leaks(dataset, settings)
     with store.draft("reward_dataset", week, context.run.run_id) as draft:
-        frames = {**dataset.sides(), "conflicts": dataset.conflicts}
-        for name, frame in frames.items():
-            frame.to_parquet(draft.folder / f"{name}.parquet")
+        views = write_dataset(dataset, draft.folder, settings.answers_per_state)
+        rows = {**dataset.sides(), "newest": dataset.newest, "conflicts": dataset.conflicts}
         made = draft.commit(
             "rejected" if leaking else status_of(settings),
             parents=parents,
             settings=settings,
             code_version=CODE_VERSION,
-            counts={**{name: len(frame) for name, frame in frames.items()}, "superseded": dataset.superseded},
+            counts={**{name: len(frame) for name, frame in rows.items()}, "superseded": dataset.superseded},
+            figures={**known, "views": views},
             reasons=leaking,
         )
     check = dg.AssetCheckResult(
@@ -73,12 +76,14 @@ def reward_dataset(
 
 def load_dataset(artifact: Artifact) -> "Dataset":
     """The dataset of that artifact; RlhfError when a side leaks, since a check stops only its own run."""
-    from rlhf_assets.feedback.audit import leaks
+    from rlhf_assets.feedback.leaks import leaks
     from rlhf_assets.feedback.split import SIDES, Dataset
 
-    names = [*SIDES, *(f"judge_{side}" for side in SIDES), "conflicts"]
+    if "newest.parquet" not in artifact.card.files:
+        raise RlhfError(f"{artifact.folder} was made by an earlier version of this project; make reward_dataset anew")
+    names = [*SIDES, *(f"judge_{side}" for side in SIDES), "newest", "conflicts"]
     frames = {name: artifact.frame(f"{name}.parquet") for name in names}
-    dataset = Dataset(**frames, superseded=artifact.card.counts["superseded"])
+    dataset = Dataset(artifact.card.week, **frames, superseded=artifact.card.counts["superseded"])
     if leaking := leaks(dataset, SplitSettings(**artifact.card.settings)):
         raise RlhfError(f"{artifact.folder} leaks between its sides ({'; '.join(leaking)}); make reward_dataset anew")
     return dataset
