@@ -1,4 +1,4 @@
-"""The view rlhf.activity: every number of a small week counted by hand, who may read it, and that one week is one week."""
+"""The view rlhf.activity: every number of a small week counted by hand, who may read it, and what it reads."""
 
 import psycopg
 import pytest
@@ -114,7 +114,9 @@ def test_a_week_reads_that_week_through_indexes(admin):
             select id, created_at from public.messages where role = 'assistant';
         analyze;
     """)
-    question = "explain (analyze, costs off, timing off, summary off) select * from rlhf.activity where week = '2026-06-07'"
+    question = (
+        "explain (analyze, costs off, timing off, summary off) select * from rlhf.activity where week = '2026-06-07'"
+    )
 
     def plan():
         return "\n".join(line for (line,) in admin.execute(question))
