@@ -51,15 +51,21 @@ def balance(figures: Mapping[str, Any], settings: AuditSettings) -> Iterator[str
 
 
 def drifts(figures: Mapping[str, Any], settings: AuditSettings) -> Iterator[str]:
-    for against, compared in figures["drift"].items():
-        for name, found in compared.items():
-            if found and found["psi"] >= settings.shifted and found["p"] <= settings.drift_p:
-                far = " a lot" if found["psi"] >= settings.shifted_a_lot else ""
-                moved = found["moved"]
-                yield (
-                    f"{DISTRIBUTIONS[name]} have shifted{far} against {BEFORE[against]} (PSI {found['psi']:.2f}): "
-                    f"{moved['name']} from {percent(moved['before'])} to {percent(moved['now'])} of the votes."
-                )
+    for name, title in DISTRIBUTIONS.items():
+        compared = {against: found[name] for against, found in figures["drift"].items() if found[name]}
+        shifted = {
+            against: found
+            for against, found in compared.items()
+            if found["psi"] >= settings.shifted and found["p"] <= settings.drift_p
+        }
+        if shifted:
+            far = " a lot" if any(found["psi"] >= settings.shifted_a_lot for found in shifted.values()) else ""
+            against = " and ".join(f"{BEFORE[against]} (PSI {found['psi']:.2f})" for against, found in shifted.items())
+            moved = next(iter(shifted.values()))["moved"]
+            yield (
+                f"{title} have shifted{far} against {against}: {moved['name']} from {percent(moved['before'])} "
+                f"to {percent(moved['now'])} of the votes."
+            )
 
 
 def silence(figures: Mapping[str, Any], settings: AuditSettings) -> Iterator[str]:

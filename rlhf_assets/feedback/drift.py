@@ -37,41 +37,33 @@ def drift(now: pd.DataFrame, before: pd.DataFrame, minimum_votes: int) -> dict[s
     """
     if min(len(now), len(before)) < minimum_votes:
         return dict.fromkeys(WATCHED)
-    return {name: compare(classes(now), classes(before), now, before) for name, classes in WATCHED.items()}
+    both = pd.concat([now, before], ignore_index=True)
+    person, people = pd.factorize(both["week"] + " " + both["rater"])
+    ours = np.zeros(len(people), dtype=bool)
+    ours[person[: len(now)]] = True
+    draw = np.random.default_rng(0)
+    sides = np.array([ours, *(draw.permutation(ours) for _ in range(SHUFFLES))], dtype=np.float32)  # exact to 2**24
+    return {name: compare(sides, person, classes(both)) for name, classes in WATCHED.items()}
 
 
-def compare(
-    classes: pd.Series, classes_before: pd.Series, now: pd.DataFrame, before: pd.DataFrame
-) -> dict[str, object]:
-    codes, names = pd.factorize(pd.concat([classes, classes_before], ignore_index=True))
-    sides = [
-        counts(votes["week"] + " " + votes["rater"], side, len(names))
-        for votes, side in ((now, codes[: len(now)]), (before, codes[len(now) :]))
-    ]
-    observed = [side.sum(axis=0) for side in sides]
-    terms = psi_terms(*observed)
-    everybody = np.concatenate(sides)
-    draw, total = np.random.default_rng(0), everybody.sum(axis=0)
-    shuffled = np.array(
-        [everybody[draw.permutation(len(everybody))[: len(sides[0])]].sum(axis=0) for _ in range(SHUFFLES)]
-    )
-    by_chance = psi_terms(shuffled, total - shuffled).sum(axis=-1)
-    most = int(terms.argmax())
+def compare(sides: np.ndarray, person: np.ndarray, classes: pd.Series) -> dict[str, object]:
+    """`sides` (1 + SHUFFLES, people) is 1 for who stands on this week's side, first as it is, then shuffled."""
+    codes, names = pd.factorize(classes)
+    each = np.bincount(person * len(names) + codes, minlength=sides.shape[1] * len(names)).reshape(-1, len(names))
+    now = (sides @ each.astype(np.float32)).astype(float)
+    before = each.sum(axis=0) - now
+    terms = psi_terms(now, before)
+    by_chance, psi = terms[1:].sum(axis=-1), float(terms[0].sum())
+    most = int(terms[0].argmax())
     return {
-        "psi": float(terms.sum()),
-        "p": float((1 + (by_chance >= terms.sum() - 1e-12).sum()) / (1 + SHUFFLES)),
+        "psi": psi,
+        "p": float((1 + (by_chance >= psi - 1e-12).sum()) / (1 + SHUFFLES)),
         "moved": {
             "name": str(names[most]),
-            "before": float(observed[1][most] / observed[1].sum()),
-            "now": float(observed[0][most] / observed[0].sum()),
+            "before": float(before[0, most] / before[0].sum()),
+            "now": float(now[0, most] / now[0].sum()),
         },
     }
-
-
-def counts(people: pd.Series, codes: np.ndarray, classes: int) -> np.ndarray:
-    """How many votes of each person fall into each class: (people, classes)."""
-    person, names = pd.factorize(people)
-    return np.bincount(person * classes + codes, minlength=len(names) * classes).reshape(len(names), classes)
 
 
 def psi_terms(now: np.ndarray, before: np.ndarray) -> np.ndarray:

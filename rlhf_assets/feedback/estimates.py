@@ -22,8 +22,8 @@ def estimate(statistic: Callable[[np.ndarray], np.ndarray], sums: np.ndarray) ->
         return None
     if len(sums) < FEW_GROUPS:
         return {"value": value, "low": None, "high": None}
-    draw = np.random.default_rng(0)
-    totals = np.array([sums[draw.integers(len(sums), size=len(sums))].sum(axis=0) for _ in range(SAMPLES)])
+    draw, n = np.random.default_rng(0), len(sums)
+    totals = np.array([np.bincount(draw.integers(n, size=n), minlength=n) @ sums for _ in range(SAMPLES)])
     low, high = np.nanquantile(statistic(totals), (0.025, 0.975))
     return {"value": value, "low": float(low), "high": float(high)}
 

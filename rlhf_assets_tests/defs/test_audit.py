@@ -6,9 +6,10 @@ import dagster as dg
 import psycopg
 import pytest
 
-from rlhf_assets.feedback.weeks import earlier, first_week, weeks_between
+from rlhf_assets.feedback.weeks import bounds, earlier, first_week, weeks_between
 from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets_tests.defs.feedback import TOPICS, write_feedback
+from rlhf_assets_tests.feedback.votes import clean_frame, vote
 
 FIRST = first_week()
 WEEKS = weeks_between(FIRST, earlier(FIRST, -2))
@@ -82,6 +83,24 @@ def test_a_week_before_that_was_never_cleaned_gives_no_comparison(
     assert figures["positive_share_before"] is None
     assert set(figures["drift"]["week_before"].values()) == {None}
     assert list(figures["weeks"]) == [WEEKS[-1]]
+
+
+def test_a_long_run_compares_each_week_with_its_own_look_back_alone(store: ArtifactStore) -> None:
+    from rlhf_assets.defs.clean_feedback.feedback_audit import cleaned_votes
+
+    weeks = weeks_between(FIRST, earlier(FIRST, -7))
+    for week in weeks:
+        with store.draft("clean_feedback", week, "run") as draft:
+            clean_frame(vote(0, at=bounds(week)[0])).to_parquet(draft.folder / "rows.parquet")
+            draft.commit()
+    wide = {
+        week: (list(votes), [parent.card.week for parent in read]) for week, votes, read in cleaned_votes(store, weeks)
+    }
+    assert wide[weeks[2]][0] == weeks[:3]
+    assert wide[weeks[-1]] == (weeks[-5:], weeks[-5:])
+    for week in weeks:
+        ((_, alone, read),) = cleaned_votes(store, [week])
+        assert wide[week] == (list(alone), [parent.card.week for parent in read])
 
 
 def test_neither_metadata_nor_report_holds_what_people_wrote(
