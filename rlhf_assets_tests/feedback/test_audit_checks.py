@@ -151,6 +151,12 @@ def test_one_person_holds_much_of_the_week() -> None:
     assert found(busy, BEFORE) == {"raters": ["One person gave 10% of the votes."]}
 
 
+def test_one_busy_person_is_told_as_such_and_not_as_a_change_of_all() -> None:
+    """Half as many votes as everybody's, all a 4 or a 5: what moves is this person alone."""
+    busy = [rated(300 + n, user_id=identity("busy"), segment="farmer", feedback_score=4 + n % 2) for n in range(150)]
+    assert found([*BEFORE, *busy], BEFORE) == {"raters": ["One person gave 33% of the votes."]}
+
+
 def test_votes_in_no_week() -> None:
     assert found(BEFORE, BEFORE, outside={"no_date": 2, "before_first_week": 0, "future": 1}) == {
         "every_vote_in_a_week": ["Votes in no week: 2 without a date, 1 in the future; mend their created_at."]
