@@ -62,6 +62,9 @@ def test_alpha_of_perfect_opposite_and_no_agreement() -> None:
 def test_a_changed_mind_is_no_second_opinion() -> None:
     twice = pd.concat([on_answers({"A": "1"}), on_answers({"A": "5"})])
     assert agreement(twice)["answers"] == 0
+    settled = pd.concat([on_answers({"A": "15", "B": "55"}), on_answers({"B": "1."})])
+    assert agreement(settled)["alpha"]["value"] == pytest.approx(1)  # type: ignore[index]
+    assert agreement(settled)["answers"] == 2
 
 
 def test_thumbs_against_scores_and_answers_against_steps() -> None:

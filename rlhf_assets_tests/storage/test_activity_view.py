@@ -44,7 +44,7 @@ def week(admin):
     third = said(admin, bob, ("user", "2026-03-07 23:59"), ("assistant", "2026-03-07 23:59:59.9"))
     said(admin, None, ("assistant", "2026-03-04 00:00"), version=None)
     said(admin, ann, ("user", "2026-03-14 23:59"))  # Ann is back on the last day that counts
-    said(admin, bob, ("user", "2026-03-15 00:00"))  # a minute too late
+    said(admin, bob, ("assistant", "2026-03-10 00:00"), ("user", "2026-03-15 00:00"))  # spoken to; a minute too late
     given = {"created_at": "2026-03-05 00:00+00"}
     vote(admin, ann, message_id=first[1], **given)
     vote(admin, bob, message_id=first[1], feedback=None, feedback_score=1, **given)
