@@ -63,7 +63,8 @@ def distribution(now: pd.Series, before: pd.Series, title: str, ordered: bool) -
             axes.barh(places, shares.to_numpy(), height=0.4, label=label, color=colour)
         name_bars(axes, names)
         axes.set(xlabel="share of votes", title=title)
-        axes.legend(frameon=False)
+        axes.locator_params(axis="x", nbins=5)
+        axes.legend(frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))  # beside the bars, not on
 
     return picture(draw)
 
