@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from rlhf_assets.commands import demo, feedback, models, runs, server, training
+from rlhf_assets.commands import audit, demo, feedback, models, runs, server, training
 from rlhf_assets.commands.output import show_progress
 from rlhf_assets.errors import RlhfError
 
@@ -54,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
     "import": feedback.import_feedback,
     "backfill": training.backfill,
+    "audit": audit.audit,
     "train": training.train,
     "runs": runs.runs,
     "score": models.score,

@@ -67,3 +67,55 @@ class AuditSettings(Settings):
         ge=0,
         le=1,
     )
+    minimum_votes: int = Field(
+        100,
+        description="Votes, or answers of the assistant, that a comparison needs on either side; of fewer, a share is "
+        "unsure by ten points and more, and a warning would be noise.",
+        ge=1,
+    )
+    balance_change: float = Field(
+        0.1,
+        description="How far the share of positive votes may lie from that of the look-back before it is worth a look, "
+        "if it is also more than chance.",
+        ge=0,
+        le=1,
+    )
+    shifted: float = Field(
+        0.1, description="Population stability index from which a distribution has shifted, by convention.", ge=0
+    )
+    shifted_a_lot: float = Field(0.25, description="The same from which it has shifted a lot, by convention.", ge=0)
+    drift_p: float = Field(
+        0.01,
+        description="How rarely such an index may come about by chance before it counts; with eight looked at a week, "
+        "0.01 is a false alarm in three months at the most, and the index must be passed too.",
+        gt=0,
+        le=1,
+    )
+    unheard: float = Field(
+        0.5,
+        description="Share of a segment's answers that are rated, as part of everybody's, below which the models do "
+        "not hear it; the same for this week against the look-back.",
+        ge=0,
+        le=1,
+    )
+    agreement: float = Field(
+        0.1,
+        description="Krippendorff's alpha, or correlation of two kinds of rating, which surely lies below this, is "
+        "little better than chance (0); good raters of free text reach 0.3 to 0.6.",
+        ge=-1,
+        le=1,
+    )
+    length_correlation: float = Field(
+        0.3,
+        description="Spearman correlation of answer length with score, either way, which surely lies beyond this, "
+        "lets a model learn length in place of quality.",
+        ge=0,
+        le=1,
+    )
+    suspected_share: float = Field(
+        0.05,
+        description="Share of a week's raw votes from suspected raters, or of its clean ones from a single person, "
+        "above which somebody may be steering the models.",
+        ge=0,
+        le=1,
+    )

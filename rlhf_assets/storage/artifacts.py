@@ -252,7 +252,7 @@ class ArtifactStore:
 
 def command_for(asset: str, first: str, last: str) -> str:
     """The shell command that makes that asset for those weeks."""
-    chosen = "" if asset.endswith("_feedback") else f"--assets {asset} "  # feedback is what a backfill makes unasked
+    chosen = "" if "feedback" in asset else f"--assets {asset} "  # feedback is what a backfill makes unasked
     return f"rlhf backfill {chosen}--from {first} --to {last}"
 
 

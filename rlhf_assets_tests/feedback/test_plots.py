@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rlhf_assets.feedback.plots import quarantine_reasons, score_distribution, votes_per_segment
-from rlhf_assets_tests.feedback.votes import clean_frame, frame, step_vote, vote
+from rlhf_assets.feedback.audit import votes_of
+from rlhf_assets.feedback.plots import BEFORE, NOW, balance, distribution, pictures, quarantine_reasons
+from rlhf_assets_tests.feedback.votes import WEEK, clean_frame, vote
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -17,27 +18,48 @@ def pixels(png: bytes) -> np.ndarray:
     return imread(BytesIO(png))
 
 
-def test_pictures_show_the_data() -> None:
-    few, many = clean_frame(vote(0)), clean_frame(vote(0), step_vote(1, feedback=None, feedback_score=2))
-    assert (pixels(score_distribution(few)) != pixels(score_distribution(many))).any()
-    one, two = ({"reason": pd.Series(reasons, dtype="str")} for reasons in (["copy"], ["copy", "copy", "no_query"]))
-    assert (pixels(quarantine_reasons(pd.DataFrame(one))) != pixels(quarantine_reasons(pd.DataFrame(two)))).any()
+def area(png: bytes, colour: str) -> int:
+    """How many pixels have that colour."""
+    rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return int((abs(pixels(png)[..., :3] * 255 - rgb) < 3).all(axis=-1).sum())
 
 
-def test_kinds_are_stacked() -> None:
-    image = pixels(score_distribution(clean_frame(vote(0), step_vote(1))))[..., :3] * 255
-    blue, orange = ((abs(image - colour) < 3).all(axis=-1).sum() for colour in ((31, 119, 180), (255, 127, 14)))
-    assert blue == pytest.approx(orange, rel=0.05)
+def names(*values: str) -> pd.Series:
+    return pd.Series(values, dtype="str")
+
+
+def test_shares_of_this_week_stand_beside_those_of_the_look_back() -> None:
+    alike = distribution(names("a", "b"), names("a", "a", "b", "b"), "Segments", ordered=False)
+    assert area(alike, NOW) == pytest.approx(area(alike, BEFORE), rel=0.05)
+    shifted = distribution(names("a", "a"), names("a", "a", "b", "b"), "Segments", ordered=False)
+    assert (pixels(alike) != pixels(shifted)).any()
+
+
+def test_a_week_more_is_drawn() -> None:
+    week = {"positive_share": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    unsure = {"positive_share": {"value": 0.5, "low": None, "high": None}}
+    drawn = [
+        balance(weeks)
+        for weeks in ({"2026-11-15": week}, {"2026-11-15": unsure}, {"2026-11-08": week} | {"2026-11-15": week})
+    ]
+    assert len(set(drawn)) == 3
+
+
+def test_reasons_are_drawn() -> None:
+    one, two = (pd.DataFrame({"reason": names(*reasons)}) for reasons in (["copy"], ["copy", "copy", "no_query"]))
+    assert (pixels(quarantine_reasons(one)) != pixels(quarantine_reasons(two))).any()
 
 
 def test_pictures_of_nothing() -> None:
-    pixels(score_distribution(clean_frame()))
-    pixels(quarantine_reasons(pd.DataFrame({"reason": pd.Series([], dtype="str")})))
-    pixels(votes_per_segment(frame()))
+    drawn = pictures(WEEK, votes_of(clean_frame()), {WEEK: {"positive_share": None}}, pd.DataFrame({"reason": names()}))
+    assert len(drawn) == 6
+    for png in drawn.values():
+        pixels(png)
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_any_segment_name_can_be_drawn() -> None:
-    names = ["$x^{$", "\\frac", "مرحبا", "😀" * 200, "<b>", "", None, "a\nb", *(f"segment {i}" for i in range(30))]
-    png = votes_per_segment(frame(*(vote(i, segment=name) for i, name in enumerate(names))))
-    assert pixels(png).shape == pixels(votes_per_segment(frame(vote(0)))).shape
+    odd = ["$x^{$", "\\frac", "مرحبا", "😀" * 200, "<b>", "", None, "a\nb", "_x", *(f"segment {i}" for i in range(30))]
+    votes = votes_of(clean_frame(*(vote(i, segment=name) for i, name in enumerate(odd))))
+    png = distribution(votes["segment"], votes["segment"], "Segments", ordered=False)
+    assert pixels(png).shape == pixels(distribution(names("a"), names("a"), "Segments", ordered=False)).shape
