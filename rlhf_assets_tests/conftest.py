@@ -16,11 +16,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 
 from rlhf_assets.storage import embedded_postgres
 from rlhf_assets.storage.migrations import local_baseline, migrate
+
+# the same examples in every run of the tests, other and more ones with --hypothesis-profile=faults
+QUICK = hypothesis.settings(max_examples=100, deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("quick", QUICK)
+hypothesis.settings.register_profile("faults", max_examples=1000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("quick")
 
 COUNTER = itertools.count()
 OURS = (

@@ -15,7 +15,7 @@ from rlhf_assets.feedback.weeks import earlier
 MIDDLE = 0.5  # a score of 3: neither positive nor negative
 NAMES, NAME_CHARACTERS = 20, 40  # segments and versions shown by name, the others summed up; how much of a name
 OTHERS, NONE = "(others)", "none"
-SUSPICIONS = ("one_button_rater", "impossible_speed", "brigade")  # reasons that are about a person, not about a vote
+SUSPICIONS = ("one_button_rater", "too_fast_rater", "brigade")  # reasons that are about a person, not about a vote
 
 
 def votes_of(clean: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """Every knob of the data side, with its unit and the reason for its default."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from rlhf_assets.settings import Settings
@@ -24,6 +26,64 @@ class CleaningSettings(Settings):
         description="Share of a person's votes that one rating must hold for that; a reader sometimes differs.",
         gt=0.5,
         le=1,
+    )
+    maximum_characters: int = Field(
+        20_000,
+        description="Characters a question or an answer may have; nobody reads and rates more than ten printed pages.",
+        ge=1,
+    )
+    replaced_share: float = Field(
+        0.02,
+        description="Share of a text's characters that may be U+FFFD, which stands for bytes that could not be "
+        "decoded; a streamed answer loses one now and then, a wrongly decoded one many.",
+        ge=0,
+        le=1,
+    )
+    printable_share: float = Field(
+        0.5,
+        description="Share of a text's characters that must be printable; joined emoji and right-to-left text hold "
+        "invisible ones, but fewer than visible ones.",
+        ge=0,
+        le=1,
+    )
+    clock_skew_minutes: float = Field(
+        10,
+        description="Minutes that two machines' clocks may differ: a vote dated further after the extraction that read "
+        "it, or further before its own answer, has an impossible date.",
+        ge=0,
+    )
+    fast_answers: int = Field(
+        10,
+        description="Different answers that one person votes on within `fast_seconds`, from which it is a script: "
+        "nobody reads ten answers in ten seconds.",
+        ge=2,
+    )
+    fast_seconds: float = Field(
+        10, description="Seconds for that; one answer of 400 characters takes about twenty to read.", gt=0
+    )
+    brigade_accounts: int = Field(
+        10,
+        description="Fresh accounts that give one answer text to one query the same rating within `brigade_minutes`, "
+        "from which it is arranged; strangers seldom meet the same text, and then over days.",
+        ge=2,
+    )
+    brigade_minutes: float = Field(60, description="Minutes for that; a call to vote is followed at once.", gt=0)
+    fresh_hours: float = Field(
+        24,
+        description="Hours after its first vote, within the week and its look-back, for which an account is fresh: "
+        "accounts made for a purpose serve it on their first day.",
+        gt=0,
+    )
+    personal_data: Literal["redact", "quarantine", "keep"] = Field(
+        "redact",
+        description="What becomes of e-mail addresses, phone and card numbers in a clean vote's texts: replaced by "
+        "<EMAIL>, <PHONE>, <CARD>, which keeps the vote; the whole vote refused; or left as they are. Raw and "
+        "quarantined votes keep the texts of the database.",
+    )
+    phone_regions: list[str] = Field(
+        ["US"],
+        description="Countries (ISO codes) whose own way to write phone numbers is known; numbers with + are known "
+        "everywhere. Each further one takes more plain numbers for phones.",
     )
 
 

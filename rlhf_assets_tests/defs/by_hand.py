@@ -51,7 +51,7 @@ def materialize(
         partition_key=WEEK,
         instance=instance,
         resources=resources,
-        run_config={"ops": {asset.key.to_user_string(): {"config": settings}}},
+        run_config={"ops": {asset.op.name: {"config": settings}}},
         raise_on_error=False,
     )
 

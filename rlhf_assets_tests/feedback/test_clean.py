@@ -6,23 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rlhf_assets.feedback.clean import clean_week
+from rlhf_assets.feedback.clean import Extraction, clean_week
 from rlhf_assets.feedback.read import RAW_SCHEMA
 from rlhf_assets.feedback.rules import RULES
 from rlhf_assets.feedback.settings import LOOKBACK_WEEKS, CleaningSettings
 from rlhf_assets.feedback.weeks import bounds, earlier, week_of, weeks_between
-from rlhf_assets_tests.feedback.votes import START, WEEK, frame, identity, step_vote, vote
+from rlhf_assets_tests.feedback.votes import START, WEEK, frame, identity, reasons, step_vote, vote
 
 NOTHING = frame()
 SETTINGS = CleaningSettings()
-
-
-def reasons(*rows: dict, lookback: pd.DataFrame = NOTHING, settings: CleaningSettings = SETTINGS) -> list[str | None]:
-    """The reason for each row, in the order given; None where it is clean."""
-    result = clean_week(frame(*rows), lookback, settings)
-    found = dict(zip(result.quarantined["vote_id"], result.quarantined["reason"], strict=True))
-    assert set(result.clean["vote_id"]) | set(found) == {row["vote_id"] for row in rows}
-    return [found.get(row["vote_id"]) for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +131,14 @@ def test_an_empty_week_has_the_columns_and_dtypes_of_a_full_one() -> None:
     pd.testing.assert_series_equal(empty.clean.dtypes, full.clean.dtypes)
     pd.testing.assert_series_equal(empty.quarantined.dtypes, full.quarantined.dtypes)
     assert list(full.clean.columns) == [*RAW_SCHEMA.names, "score", "is_thumb", "week"]
-    assert list(full.quarantined.columns) == [*RAW_SCHEMA.names, "reason", "rule_version", "week"]
+    assert list(full.quarantined.columns) == [
+        *RAW_SCHEMA.names,
+        "reason",
+        "rule",
+        "rule_version",
+        "source",
+        "week",
+    ]
     only_bad = clean_week(frame(vote(0, feedback=None)), NOTHING, SETTINGS)
     pd.testing.assert_series_equal(only_bad.clean.dtypes, full.clean.dtypes)
 
@@ -155,6 +154,9 @@ def test_the_arguments_stay_as_they_were() -> None:
     clean_week(rows, lookback, SETTINGS)
     pd.testing.assert_frame_equal(rows, before[0])
     pd.testing.assert_frame_equal(lookback, before[1])
+
+
+TERMINAL, ADDRESS = "A red \x1b[31mword\x1b[0m of warning.", "Write to ann@example.org, please."
 
 
 def any_votes(seed: int, rows: int, weeks: int) -> pd.DataFrame:
@@ -173,9 +175,10 @@ def any_votes(seed: int, rows: int, weeks: int) -> pd.DataFrame:
             "step_id": pick([*map(identity, range(3))], [None]),
             "kind": pick(["message"], ["step"]),
             "message_role": pick(["assistant"], ["user", None, "\x00"]),
-            "query": pick(["How?", "How much does it cost?"], ["", None, "🌍" * 9]),
-            "response": pick(["A good long answer.", "\u202eright to left text"], ["no", "", None]),
+            "query": pick(["How?", "How much does it cost?"], ["", None, "🌍" * 9, "Why? " * 5_000]),
+            "response": pick(["A good long answer.", "\u202eright to left text"], ["no", "", None, TERMINAL, ADDRESS]),
             "feedback": pick([*["positive"] * 6, "negative"], [None, "", "maybe", "'; drop table x"]),
+            "message_created_at": pick([None], [START - timedelta(weeks=9), START + timedelta(weeks=9)]),
             "feedback_score": pick([*[None] * 6, 5, 1], [3, 0, -1, 2.5, 1e300, float("-inf")]),
         }
         return vote(number, **changes)
@@ -185,7 +188,16 @@ def any_votes(seed: int, rows: int, weeks: int) -> pd.DataFrame:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_nothing_is_lost_and_the_width_of_a_backfill_changes_nothing(seed: int) -> None:
-    settings = CleaningSettings(one_button_votes=6, one_button_share=0.55)
+    settings = CleaningSettings(
+        one_button_votes=6,
+        one_button_share=0.55,
+        personal_data="quarantine",
+        fast_answers=2,
+        fast_seconds=3600,
+        brigade_accounts=3,
+        brigade_minutes=60 * 24,
+        fresh_hours=24 * 40,
+    )
     votes = any_votes(seed, rows=600, weeks=8)
     draw = np.random.default_rng(seed)
     week = votes["created_at"].map(week_of)
@@ -193,7 +205,8 @@ def test_nothing_is_lost_and_the_width_of_a_backfill_changes_nothing(seed: int) 
     for name in weeks_between(earlier(WEEK, 7), WEEK):
         rows = votes[week == name]
         exact = votes[week.isin([earlier(name, n) for n in range(1, LOOKBACK_WEEKS + 1)])]
-        result = clean_week(rows, exact, settings)
+        read_at = {"message": Extraction("messages", bounds(name)[1] - timedelta(hours=3))}
+        result = clean_week(rows, exact, settings, read_at)
 
         both = pd.concat([result.clean, result.quarantined])[RAW_SCHEMA.names].sort_values(["created_at", "vote_id"])
         pd.testing.assert_frame_equal(both.reset_index(drop=True), rows.reset_index(drop=True))
@@ -203,7 +216,11 @@ def test_nothing_is_lost_and_the_width_of_a_backfill_changes_nothing(seed: int) 
         # A wide backfill has more weeks at hand, in any order; they must not matter.
         others = votes[week != name]
         more = pd.concat([exact, others[~others["vote_id"].isin(exact["vote_id"])].sample(frac=draw.random())])
-        wide = clean_week(rows.sample(frac=1, random_state=seed), more.sample(frac=1, random_state=seed), settings)
+        wide = clean_week(
+            rows.sample(frac=1, random_state=seed), more.sample(frac=1, random_state=seed), settings, read_at
+        )
         pd.testing.assert_frame_equal(wide.clean, result.clean)
         pd.testing.assert_frame_equal(wide.quarantined, result.quarantined)
-    assert seen == {rule.reason for rule in RULES}  # the draw reaches every rule, or this test proves little
+    assert seen == {rule.reason for rule in RULES} - {
+        "no_consent"
+    }  # nobody was asked; the draw reaches every rule, or this test proves little

@@ -11,6 +11,7 @@ from rlhf_assets.defs.partitions import ONE_RUN, WEEKS, weeks_of
 from rlhf_assets.defs.raw_feedback.raw_feedback import ROWS
 from rlhf_assets.defs.reporting import OWNERS, mendable, report
 from rlhf_assets.defs.resources import Artifacts
+from rlhf_assets.feedback.rules import fingerprint
 from rlhf_assets.feedback.settings import LOOKBACK_WEEKS, AuditSettings, CleaningSettings
 from rlhf_assets.feedback.weeks import earlier, first_week, weeks_between
 from rlhf_assets.settings import project_settings
@@ -19,8 +20,9 @@ from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
 if TYPE_CHECKING:
     import pandas as pd
 
-CODE_VERSION = "1"
+CODE_VERSION = f"2-{fingerprint()}"  # the rules speak for themselves; raise the number for any other change
 RAW = ("raw_message_feedback", "raw_step_feedback")
+KINDS = ("message", "step")  # of vote, in the order of RAW
 
 SEES_LOOKBACK = dg.TimeWindowPartitionMapping(start_offset=-LOOKBACK_WEEKS, allow_nonexistent_upstream_partitions=True)
 
@@ -59,7 +61,10 @@ def raw_rows(store: ArtifactStore, weeks: list[str]) -> tuple["pd.DataFrame", li
     ],
     check_specs=[
         dg.AssetCheckSpec(
-            "adds_up", asset="clean_feedback", blocking=True, description="Clean and quarantined rows are all raw rows."
+            "adds_up",
+            asset="clean_feedback",
+            blocking=True,
+            description="Each raw vote is in clean or in quarantine, once, and no other is.",
         ),
         dg.AssetCheckSpec(
             "schema",
@@ -81,19 +86,33 @@ def clean_and_quarantined_feedback(
     context: dg.AssetExecutionContext, config: CleaningConfig, artifacts: Artifacts
 ) -> Iterator[dg.MaterializeResult]:
     """Row rules see their week and a fixed look-back, so how many weeks one run covers changes nothing."""
-    from rlhf_assets.feedback.clean import clean_week
+    from rlhf_assets.feedback.clean import Extraction, adds_up, clean_week, weeks_with_lookback
+    from rlhf_assets.feedback.personal_data import PersonalData
 
     store, settings = artifacts.store, settings_of(config, CleaningSettings)
     clean: dict[str, Artifact] = {}
     quarantined: dict[str, Artifact] = {}
     sums_wrong, broken, empty, suspicious = [], [], [], []
-    for week in weeks_of(context):
-        before = max(first_week(), earlier(week, LOOKBACK_WEEKS))
+    weeks, parents = weeks_of(context), dict[str, list[Artifact]]()
+    with mendable():
+        personal_data = PersonalData(settings.phone_regions)
+
+    def read(week: str) -> "pd.DataFrame":
         with mendable():
-            rows, parents = raw_rows(store, [week])
-            lookback, seen = raw_rows(store, weeks_between(before, week)[:-1])
-        result = clean_week(rows, lookback, settings)
-        if len(result.clean) + len(result.quarantined) != len(rows):
+            rows, parents[week] = raw_rows(store, [week])
+        return rows
+
+    with mendable():  # one command for all that is missing
+        needed = weeks_between(max(first_week(), earlier(weeks[0], LOOKBACK_WEEKS)), weeks[-1])
+        for asset in RAW:
+            store.require_weeks(asset, needed)
+    for week, rows, lookback in weeks_with_lookback(weeks, first_week(), read):
+        extractions = {
+            kind: Extraction(artifact.relative_path, artifact.card.created_at)
+            for kind, artifact in zip(KINDS, parents[week], strict=True)
+        }
+        result = clean_week(rows, lookback, settings, extractions, personal_data)
+        if not adds_up(rows, result):
             sums_wrong.append(week)
         if result.clean["response"].isna().any() or not result.clean["score"].between(0, 1).all():
             broken.append(week)
@@ -102,6 +121,7 @@ def clean_and_quarantined_feedback(
         elif len(result.quarantined) > project_settings(AuditSettings).quarantine_share * len(rows):
             suspicious.append(week)
         status = "rejected" if week in (*sums_wrong, *broken) else status_of(settings)
+        seen = weeks_between(max(first_week(), earlier(week, LOOKBACK_WEEKS)), week)[:-1]
         reasons: dict[str, int] = Counter(result.quarantined["reason"])
         kept: dict[str, int] = {}
         for made, asset, frame, counts in (
@@ -112,7 +132,7 @@ def clean_and_quarantined_feedback(
                 frame.to_parquet(draft.folder / ROWS)
                 made[week] = draft.commit(
                     status,
-                    parents=[*parents, *seen],
+                    parents=[parent for one in [week, *seen] for parent in parents[one]],
                     settings=settings,
                     code_version=CODE_VERSION,
                     counts={"rows": len(frame), **counts},

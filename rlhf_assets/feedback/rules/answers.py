@@ -1,0 +1,71 @@
+"""Rules about what was voted on: an answer of the assistant's, with its question, that a person can read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rlhf_assets.feedback.settings import CleaningSettings
+
+CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"  # but tab and line breaks
+UNPRINTABLE = r"[\p{Cf}\p{Co}]"  # format signs, private use
+
+
+def votes_on_nothing(votes: pd.DataFrame, window: pd.DataFrame, settings: CleaningSettings) -> pd.Series:
+    return votes["target"].isna() | (votes["response"].isna() & votes["message_role"].isna())
+
+
+def not_the_assistants(votes: pd.DataFrame, window: pd.DataFrame, settings: CleaningSettings) -> pd.Series:
+    """A step has no role of its own where no message holds it."""
+    stepless = (votes["kind"] == "step") & votes["message_role"].isna()
+    return (votes["message_role"] != "assistant") & ~stepless
+
+
+def without_query(votes: pd.DataFrame, window: pd.DataFrame, settings: CleaningSettings) -> pd.Series:
+    return blank(votes["query"])
+
+
+def empty_response(votes: pd.DataFrame, window: pd.DataFrame, settings: CleaningSettings) -> pd.Series:
+    return blank(votes["response"])
+
+
+def too_short(votes: pd.DataFrame, window: pd.DataFrame, settings: CleaningSettings) -> pd.Series:
+    return votes["response"].str.strip().str.len() < settings.minimum_characters
+
+
+def over_long(votes: pd.DataFrame, window: pd.DataFrame, settings: CleaningSettings) -> pd.Series:
+    longest = settings.maximum_characters
+    return (votes["response"].str.len() > longest) | (votes["query"].str.len() > longest)
+
+
+def not_text(votes: pd.DataFrame, window: pd.DataFrame, settings: CleaningSettings) -> pd.Series:
+    """Question or answer holds a control character, or too many characters that were lost or cannot be printed.
+
+    Any script and direction is text, and so are emoji and combining marks; the invisible signs that join or turn them
+    are few among what they join.
+    """
+    return no_text(votes["response"], settings) | no_text(votes["query"], settings)
+
+
+def no_text(texts: pd.Series, settings: CleaningSettings) -> pd.Series:
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # with Arrow, since RE2 knows classes of characters and takes the same time for any text
+    values = pa.array(texts, pa.large_string())
+    control = pc.match_substring_regex(values, CONTROL).fill_null(False)
+    found = pd.Series(control.to_numpy(zero_copy_only=False), index=texts.index)
+    rare = ~pc.string_is_ascii(values).fill_null(True).to_numpy(zero_copy_only=False)
+    values = values.filter(pa.array(rare))
+    length = pc.utf8_length(values).to_numpy()
+    replaced = pc.count_substring(values, "\ufffd").to_numpy() > settings.replaced_share * length
+    unprintable = pc.count_substring_regex(values, UNPRINTABLE).to_numpy() > (1 - settings.printable_share) * length
+    found[rare] |= replaced | unprintable
+    return found
+
+
+def blank(text: pd.Series) -> pd.Series:
+    return text.str.strip().fillna("") == ""
