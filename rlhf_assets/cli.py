@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from rlhf_assets.commands import audit, demo, feedback, models, runs, server, training
+from rlhf_assets.commands import audit, demo, feedback, forget, models, runs, server, training
 from rlhf_assets.commands.output import show_progress
 from rlhf_assets.errors import RlhfError
 
@@ -56,6 +56,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "backfill": training.backfill,
     "audit": audit.audit,
     "train": training.train,
+    "forget": forget.forget,
     "runs": runs.runs,
     "score": models.score,
     "generate": models.generate,

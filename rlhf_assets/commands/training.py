@@ -84,8 +84,11 @@ def run_config(changed: dict[str, dict[str, Any]], assets: list[str]) -> dict[st
 
 
 def backfill(
-    first: Annotated[str, week_option("--from", "First week, by the date of its Sunday.")],
-    last: Annotated[str, week_option("--to", "Last week, included.")],
+    first: Annotated[str | None, week_option("--from", "First week, by the date of its Sunday.")] = None,
+    last: Annotated[str | None, week_option("--to", "Last week, included.")] = None,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Instead: the weeks whose votes have changed since they were extracted.")
+    ] = False,
     assets: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Comma-separated; default: raw and clean feedback and audit.")
     ] = None,
@@ -95,12 +98,20 @@ def backfill(
 ) -> None:
     """Extract and clean the feedback of some weeks, in one run.
 
-    Hands the run to the daemon that `make ui` starts; --local does without one.
+    Hands the run to the daemon that `make ui` starts; --local does without one. With --stale the newest datasets are
+    made anew too; older datasets and models are kept, and marked in the UI.
 
     \b
     Example:  rlhf backfill --from 2026-10-04 --to 2026-11-15 --wait
               rlhf backfill --from 2026-11-15 --to 2026-11-15 --assets reward_dataset,reward_model --local
+              rlhf backfill --stale
     """
+    if stale:
+        if first or last or assets or local:
+            raise typer.BadParameter("--stale finds weeks and assets by itself, and hands them to the daemon")
+        return backfill_changed(wait, as_json)
+    if first is None or last is None:
+        raise typer.BadParameter("say which weeks: --from and --to, or --stale")
     if last < first:
         raise typer.BadParameter(f"--to {last} lies before --from {first}")
     from rlhf_assets.defs.automation.launch import daemon_alive, materialize_weeks, request_backfill
@@ -127,6 +138,35 @@ def backfill(
         typer.echo(f"{', '.join(names)}: done from {first} to {last}")
     if not report.get("success", True):
         raise RlhfError(f"the backfill from {first} to {last} failed; the lines above or the UI say where and why")
+
+
+def backfill_changed(wait: bool, as_json: bool) -> None:
+    """Have the weeks made anew whose votes have changed since they were extracted."""
+    from rlhf_assets.defs.automation.changed_feedback import changed, extracted_weeks, make_anew
+    from rlhf_assets.defs.automation.launch import daemon_alive
+    from rlhf_assets.defs.resources import Artifacts, Database
+
+    store, weeks = Artifacts().store, []
+    for week, differs in changed(Database(), store, extracted_weeks(store)):
+        log.info("week %s: %s", week, "has changed" if differs else "as extracted")
+        weeks += [week] if differs else []
+    report: dict[str, Any] = {"weeks": sorted(weeks), "backfill": None, "marked": 0}
+    if weeks:
+        with open_instance() as instance:
+            if not daemon_alive(instance):
+                raise RlhfError(f"{len(weeks)} weeks have changed and no Dagster daemon is running; start `make ui`")
+            report["backfill"], report["marked"] = make_anew(instance, store, sorted(weeks))
+            if wait:
+                report["success"] = watch(instance, report["backfill"])
+    if as_json:
+        print_json(report)
+    elif weeks:
+        done = "done" if report.get("success") else "queued; `make ui` shows how far it is"
+        typer.echo(f"{', '.join(sorted(weeks))}: backfill {report['backfill']} {done}")
+    else:
+        typer.echo("no vote has changed since its week was extracted")
+    if not report.get("success", True):
+        raise RlhfError("the backfill of the changed weeks failed; the lines above or the UI say where and why")
 
 
 def watch(instance: "DagsterInstance", backfill_id: str) -> bool:

@@ -214,6 +214,10 @@ class ArtifactStore:
             )
         return [artifact for artifact in found if artifact is not None]
 
+    def assets(self) -> list[str]:
+        """The assets that have a folder."""
+        return [name for name in _names(self.root) if (self.root / name).is_dir()]
+
     def weeks(self, asset: str) -> list[str]:
         """The weeks that have at least one artifact of that asset, oldest first."""
         return [week for week in _names(self.root / asset) if self._runs(asset, week)]

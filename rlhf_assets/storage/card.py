@@ -27,8 +27,18 @@ class Pointer(BaseModel):
     path: str
 
 
+class Erasure(BaseModel):
+    """Rows that were taken out because somebody asked to be forgotten; who is not said."""
+
+    at: datetime
+    rows: int
+
+
 class Card(BaseModel):
-    """What an artifact is, what it was made from and how; `figures` and `counts` hold no user's text."""
+    """What an artifact is, what it was made from and how; `figures` and `counts` hold no user's text.
+
+    Hashes of `files` are those of the files as they are; everything else is as it was made, also after an erasure.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,6 +56,7 @@ class Card(BaseModel):
     counts: dict[str, int] = Field(default_factory=dict)
     figures: dict[str, Any] = Field(default_factory=dict)
     reasons: list[str] = Field(default_factory=list)  # why rejected
+    erased: list[Erasure] = Field(default_factory=list)
 
     @field_validator("settings", "seeds", "counts", "figures", mode="before")
     @classmethod

@@ -1,12 +1,50 @@
-"""A store of its own for every test that lays artifacts out by hand."""
+"""store: for a test that lays artifacts out by hand, one of its own. world, workspace: a deployment for each module."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+from dagster._core.test_utils import instance_for_test
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import ModuleTarget
 
+from rlhf_assets.storage import embedded_postgres
 from rlhf_assets.storage.artifacts import ArtifactStore
+from rlhf_assets_tests.conftest import made
+from rlhf_assets_tests.defs.feedback import write_feedback
+from rlhf_assets_tests.defs.world import WEEKS, World, environment, freshly_loaded
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
     return ArtifactStore(str(tmp_path / "artifacts"))
+
+
+@pytest.fixture(scope="module")
+def world(server: Path, migrated: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("world")
+    with made(server, f"template {migrated}") as app, made(server) as dagster_name:
+        admin_url = embedded_postgres.url(server, app)
+        app_url = admin_url.replace("//postgres@", "//rlhf_pipeline@")
+        dagster_url = embedded_postgres.url(server, dagster_name).replace("://", "+psycopg2://")
+        with psycopg.connect(admin_url) as connection:
+            write_feedback(connection, WEEKS, votes_a_week=250)
+        overrides = {
+            "storage": {"postgres": {"postgres_url": dagster_url}},
+            "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
+        }
+        with (
+            freshly_loaded(environment(folder, app_url, admin_url)),
+            instance_for_test(overrides=overrides, temp_dir=str(folder)) as instance,
+        ):
+            yield World(instance, ArtifactStore(str(folder / "artifacts")), app_url, admin_url)
+
+
+@pytest.fixture(scope="module")
+def workspace(world: World) -> Iterator[WorkspaceProcessContext]:
+    """What webserver and daemon hold: the instance and a code server, which runs what they launch."""
+    location = world.module("automation.launch").LOCATION
+    target = ModuleTarget("rlhf_assets.definitions", None, None, location)
+    with WorkspaceProcessContext(world.instance, target) as workspace:
+        yield workspace

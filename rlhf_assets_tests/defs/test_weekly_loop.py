@@ -10,29 +10,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psycopg
 import pytest
-from dagster._core.test_utils import instance_for_test
 from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import ModuleTarget
-from dagster._daemon.backfill import execute_backfill_iteration
 from dagster_graphql.cli import execute_query
 
-from rlhf_assets.storage import embedded_postgres
-from rlhf_assets.storage.artifacts import ArtifactStore
-from rlhf_assets_tests.conftest import made
-from rlhf_assets_tests.defs.feedback import TOPICS, write_feedback
-from rlhf_assets_tests.defs.world import LAST, WEEKS, World, environment, freshly_loaded
+from rlhf_assets_tests.defs.feedback import TOPICS
+from rlhf_assets_tests.defs.world import LAST, PATIENCE, WEEKS, World, until_done
 
 FEEDBACK = ["raw_message_feedback", "raw_step_feedback", "clean_feedback", "quarantined_feedback", "feedback_audit"]
 TYPES = {"reward_model": "reward", "judge_model": "judge", "sft_policy": "sft", "ppo_policy": "policy"}
-PATIENCE = 300  # seconds
-
 UI_LAUNCH = """
 mutation LaunchPipelineExecution($executionParams: ExecutionParams!) {
   launchPipelineExecution(executionParams: $executionParams) {
@@ -44,45 +34,10 @@ mutation LaunchPipelineExecution($executionParams: ExecutionParams!) {
 """
 
 
-@pytest.fixture(scope="module")
-def world(server: Path, migrated: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("world")
-    with made(server, f"template {migrated}") as app, made(server) as dagster_name:
-        admin_url = embedded_postgres.url(server, app)
-        app_url = admin_url.replace("//postgres@", "//rlhf_pipeline@")
-        dagster_url = embedded_postgres.url(server, dagster_name).replace("://", "+psycopg2://")
-        with psycopg.connect(admin_url) as connection:
-            write_feedback(connection, WEEKS, votes_a_week=250)
-        overrides = {
-            "storage": {"postgres": {"postgres_url": dagster_url}},
-            "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
-        }
-        with (
-            freshly_loaded(environment(folder, app_url, admin_url)),
-            instance_for_test(overrides=overrides, temp_dir=str(folder)) as instance,
-        ):
-            yield World(instance, ArtifactStore(str(folder / "artifacts")), app_url)
-
-
-@pytest.fixture(scope="module")
-def workspace(world: World) -> Iterator[WorkspaceProcessContext]:
-    """What webserver and daemon hold: the instance and a code server, which runs what they launch."""
-    location = world.module("automation.launch").LOCATION
-    target = ModuleTarget("rlhf_assets.definitions", None, None, location)
-    with WorkspaceProcessContext(world.instance, target) as workspace:
-        yield workspace
-
-
 def backfill(world: World, workspace: WorkspaceProcessContext, assets: list[str], weeks: list[str]) -> Any:
     """As from `rlhf backfill`: asked for over GraphQL, launched by the daemon's own iteration; its last status."""
     launch = world.module("automation.launch")
-    asked = launch.request_backfill(world.instance, assets, weeks[0], weeks[-1])
-    deadline = time.monotonic() + PATIENCE
-    while not (status := launch.backfill_status(world.instance, asked)).done and time.monotonic() < deadline:
-        list(execute_backfill_iteration(workspace, dg.get_dagster_logger()))
-        world.record()
-        time.sleep(0.5)
-    return status
+    return until_done(world, workspace, launch.request_backfill(world.instance, assets, weeks[0], weeks[-1]))
 
 
 def card_of(world: World, asset: str) -> str:

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._daemon.backfill import execute_backfill_iteration
 from psycopg.rows import dict_row
 
 from rlhf_assets.feedback.weeks import earlier, last_closed_week, weeks_between
@@ -20,6 +23,7 @@ from rlhf_assets_tests.tiny_models import tiny_encoder, tiny_llama
 
 LAST = last_closed_week()
 WEEKS = weeks_between(earlier(LAST, 3), LAST)
+PATIENCE = 300  # seconds
 
 SETTINGS = """
 [SplitSettings]
@@ -56,6 +60,7 @@ class World:
     instance: dg.DagsterInstance
     store: ArtifactStore
     app_url: str
+    admin_url: str
 
     def module(self, name: str) -> Any:
         """A module of `rlhf_assets.defs`, loaded under this deployment's environment."""
@@ -85,6 +90,17 @@ class World:
 
     def last_run(self) -> dg.DagsterRun:
         return self.instance.get_runs(limit=1)[0]
+
+
+def until_done(world: World, workspace: WorkspaceProcessContext, backfill: str) -> Any:
+    """Let the daemon's own iteration work a backfill off, recorder ticks in between; the backfill's last status."""
+    launch = world.module("automation.launch")
+    deadline = time.monotonic() + PATIENCE
+    while not (status := launch.backfill_status(world.instance, backfill)).done and time.monotonic() < deadline:
+        list(execute_backfill_iteration(workspace, dg.get_dagster_logger()))
+        world.record()
+        time.sleep(0.5)
+    return status
 
 
 def environment(folder: Path, app_url: str, admin_url: str) -> dict[str, str]:
