@@ -44,6 +44,8 @@ SETTINGS = CleaningSettings()
         ({"feedback_score": 3}, None),
         ({"feedback": "negative", "feedback_score": 4}, "contradiction"),
         ({"feedback": "negative", "feedback_score": 3}, None),
+        ({"consent": "False"}, "no_consent"),
+        ({"consent": "true"}, None),
         ({"message_role": "user", "response": "", "feedback": None}, "not_assistant"),  # the first rule wins
     ],
 )
@@ -180,6 +182,7 @@ def any_votes(seed: int, rows: int, weeks: int) -> pd.DataFrame:
             "feedback": pick([*["positive"] * 6, "negative"], [None, "", "maybe", "'; drop table x"]),
             "message_created_at": pick([None], [START - timedelta(weeks=9), START + timedelta(weeks=9)]),
             "feedback_score": pick([*[None] * 6, 5, 1], [3, 0, -1, 2.5, 1e300, float("-inf")]),
+            "consent": pick([None], ["true", "false"]),
         }
         return vote(number, **changes)
 
@@ -221,6 +224,4 @@ def test_nothing_is_lost_and_the_width_of_a_backfill_changes_nothing(seed: int) 
         )
         pd.testing.assert_frame_equal(wide.clean, result.clean)
         pd.testing.assert_frame_equal(wide.quarantined, result.quarantined)
-    assert seen == {rule.reason for rule in RULES} - {
-        "no_consent"
-    }  # nobody was asked; the draw reaches every rule, or this test proves little
+    assert seen == {rule.reason for rule in RULES}  # or this test proves little
