@@ -201,7 +201,7 @@ def test_nothing_is_lost_and_the_width_of_a_backfill_changes_nothing(seed: int) 
         brigade_minutes=60 * 24,
         fresh_hours=24 * 40,
     )
-    votes = any_votes(seed, rows=600, weeks=8)
+    votes = any_votes(seed, rows=900, weeks=8)
     draw = np.random.default_rng(seed)
     week = votes["created_at"].map(week_of)
     seen = set()
