@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check ui clean
+.PHONY: help install demo test check faults ui clean
 
 help:           ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -33,6 +33,9 @@ check: install  ## lint, formatting and types
 
 test: check     ## check, then the tests
 	$(BIN)/pytest
+
+faults: install ## the property tests again, on a thousand examples each
+	$(BIN)/pytest --hypothesis-profile=faults rlhf_assets_tests/feedback
 
 ui: install     ## webserver and daemon on 127.0.0.1:3000 (PORT=… for another); Ctrl-C stops both
 	@if (exec 3<>/dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null; then \

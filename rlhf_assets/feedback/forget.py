@@ -41,20 +41,27 @@ class Forgotten:
 def forget(store: ArtifactStore, connection: psycopg.Connection, user_id: str) -> Forgotten:
     """Put the person on the list that every extraction respects, then take their rows out of all artifacts.
 
-    connection: of the owner of schema rlhf, in autocommit. May be stopped and called again at any point. Runs that are
-    under way meanwhile may write such rows once more, which another call takes out.
+    connection: of the owner of schema rlhf, in autocommit. The list keeps by what the rows are known (ids, hashes, no
+    text) and which models learned from them, so it may be stopped and called again at any point. Runs that are under
+    way meanwhile may write such rows once more, which another call takes out. Raises RlhfError for an id that nobody
+    has.
     """
-    traces = Traces.of(store, user_id)
-    current = [raw for raw in newest_raw(store) if holds(raw, traces) and same_source(connection, raw)]
-    connection.execute("insert into rlhf.forgotten (user_id) values (%s) on conflict do nothing", (user_id,))
+    user_id = user_id.strip().lower()  # as PostgreSQL writes a uuid
+    traces, models = Traces.of(store, connection, user_id)
+    artifacts = [artifact for asset in store.assets() for artifact in store.all(asset)]
+    found = {artifact.relative_path: rows_in(artifact, traces) for artifact in artifacts}
+    models = sorted({*models, *trained_with(store, found)})
+    current = [raw for raw in newest_raw(store) if found[raw.relative_path].total() and same_source(connection, raw)]
+    note(connection, traces, models)
     for raw in current:  # else the week would look as if the assistant had changed it
         note_figures(raw, {"source": asdict(week_fingerprint(connection, RAW[raw.card.asset], raw.card.week))})
-    found: dict[str, Counter[str]] = {}  # by path, then file
     rows: Counter[str] = Counter()
-    for artifact in [artifact for asset in store.assets() for artifact in store.all(asset)]:
-        erased = found[artifact.relative_path] = erase(artifact, traces)
-        rows[artifact.card.asset] += erased.total()
-    return Forgotten({asset: n for asset, n in sorted(rows.items()) if n}, trained_with(store, found))
+    for artifact in artifacts:
+        if number := found[artifact.relative_path].total():
+            erase(store.open(artifact.relative_path), traces, number)
+            rows[artifact.card.asset] += number
+    store.remove_leftovers()
+    return Forgotten(dict(sorted(rows.items())), models)
 
 
 @dataclass(frozen=True)
@@ -64,19 +71,26 @@ class Traces:
     user_id: str
     votes: frozenset[str]
     prompts: frozenset[str]
+    asked: frozenset[str]  # all their prompts, also those that others have too
 
     @classmethod
-    def of(cls, store: ArtifactStore, user_id: str) -> "Traces":
-        votes: set[str] = set()
-        theirs: set[tuple] = set()
-        others: set[tuple] = set()
+    def of(cls, store: ArtifactStore, connection: psycopg.Connection, user_id: str) -> tuple["Traces", list[str]]:
+        """From the artifacts and from what the list knows of an earlier call; the models it knows, too."""
+        known = connection.execute(
+            "select votes, prompts, models from rlhf.forgotten where user_id = %s", (user_id,)
+        ).fetchone()
+        votes, asked, models = (set(values) for values in known or ([], [], []))
+        others: set[str] = set()
         for artifact in (artifact for asset in VOTES for artifact in store.all(asset)):
             frame = artifact.frame(ROWS)
             own = frame["user_id"] == user_id
             votes |= set(frame["vote_id"][own])
-            theirs |= states(frame[own])
-            others |= states(frame[~own])
-        return cls(user_id, frozenset(votes), frozenset(prompt_id(*state) for state in theirs - others))
+            asked |= prompts_of(frame[own])
+            others |= prompts_of(frame[~own])
+        here = connection.execute("select from public.users where id::text = %s", (user_id,)).fetchone()
+        if known is None and here is None and not votes:
+            raise RlhfError(f"nobody has the id {user_id}, neither in users nor in any artifact; look it up in users")
+        return cls(user_id, frozenset(votes), frozenset(asked - others), frozenset(asked)), sorted(models)
 
     def left_in(self, frame: pd.DataFrame) -> pd.Series:
         """Which rows are the person's."""
@@ -88,17 +102,22 @@ class Traces:
         return found
 
 
-def states(frame: pd.DataFrame) -> set[tuple]:
+def prompts_of(frame: pd.DataFrame) -> set[str]:
     asked = frame[STATE].dropna(subset="query").drop_duplicates()
-    return set(asked.astype(object).where(asked.notna(), None).itertuples(index=False, name=None))
+    states = asked.astype(object).where(asked.notna(), None)
+    return {prompt_id(*state) for state in states.itertuples(index=False, name=None)}
+
+
+def note(connection: psycopg.Connection, traces: Traces, models: list[str]) -> None:
+    connection.execute(
+        "insert into rlhf.forgotten (user_id, votes, prompts, models) values (%s, %s, %s, %s) on conflict (user_id) "
+        "do update set votes = excluded.votes, prompts = excluded.prompts, models = excluded.models",
+        (traces.user_id, sorted(traces.votes), sorted(traces.asked), models),
+    )
 
 
 def newest_raw(store: ArtifactStore) -> list[Artifact]:
     return [raw for asset in RAW for week in store.weeks(asset) if (raw := store.newest(asset, week))]
-
-
-def holds(artifact: Artifact, traces: Traces) -> bool:
-    return bool(traces.left_in(artifact.frame(ROWS)).any())
 
 
 def same_source(connection: psycopg.Connection, raw: Artifact) -> bool:
@@ -110,15 +129,21 @@ def same_source(connection: psycopg.Connection, raw: Artifact) -> bool:
     )
 
 
-def erase(artifact: Artifact, traces: Traces) -> Counter[str]:
-    """Take the person's rows out of the artifact's files; how many stood in each, the copies in other formats aside."""
-    tables = [name for name in artifact.card.files if name.endswith(".parquet") and "/" not in name]
+def tables_of(artifact: Artifact) -> list[str]:
+    """The Parquet files that all others are copies of."""
+    return [name for name in artifact.card.files if name.endswith(".parquet") and "/" not in name]
+
+
+def rows_in(artifact: Artifact, traces: Traces) -> Counter[str]:
+    """How many rows of the person each file holds, the copies in other formats aside."""
+    return Counter({name: int(traces.left_in(artifact.frame(name)).sum()) for name in tables_of(artifact)})
+
+
+def erase(artifact: Artifact, traces: Traces, rows: int) -> None:
+    """Take the person's rows, so many, out of all files of the artifact."""
+    tables = tables_of(artifact)
     frames = {name: artifact.frame(name) for name in tables}
-    theirs = {name: traces.left_in(frame) for name, frame in frames.items()}
-    rows = Counter({name: int(found.sum()) for name, found in theirs.items()})
-    if not rows.total():
-        return rows
-    kept = {name: frame[~theirs[name]].reset_index(drop=True) for name, frame in frames.items()}
+    kept = {name: frame[~traces.left_in(frame)].reset_index(drop=True) for name, frame in frames.items()}
     with tempfile.TemporaryDirectory() as folder:
         rewritten = Path(folder)
         if artifact.card.asset == DATASET and "newest.parquet" in tables:  # earlier versions had the tables alone
@@ -130,8 +155,7 @@ def erase(artifact: Artifact, traces: Traces) -> Counter[str]:
                 frame.to_parquet(rewritten / name)
         names = {path.relative_to(rewritten).as_posix() for path in rewritten.rglob("*") if path.is_file()}
         # the tables last: while one of them holds a row, another call does all of it again
-        replace_files(artifact, [*sorted(names - set(tables)), *tables], rewritten, rows.total())
-    return rows
+        replace_files(artifact, [*sorted(names - set(tables)), *tables], rewritten, rows)
 
 
 def trained_with(store: ArtifactStore, found: dict[str, Counter[str]]) -> list[str]:

@@ -14,7 +14,7 @@ from stdnum import luhn
 
 from rlhf_assets.errors import RlhfError
 
-TEXTS = ("query", "response")
+TEXTS = ("query", "response", "system_prompt")
 JSON_TEXTS = ("context", "steps_before")  # a list of turns, a list of steps
 
 BETWEEN_DIGITS = r"[^A-Za-z0-9,:;%$\n]{0,4}"

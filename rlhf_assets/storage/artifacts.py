@@ -5,7 +5,9 @@ exist for any reader. Nothing is overwritten; a second attempt of a run gets `<r
 """
 
 import hashlib
+import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 CARD = "card.json"
 POINTER = "promoted.json"
 DRAFTS = ".drafts"
+LEFTOVER_SECONDS = 24 * 3600  # longer than any run
 
 
 class Artifact:
@@ -213,6 +216,16 @@ class ArtifactStore:
                 f"make them with `{command_for(asset, missing[0], missing[-1])}`"
             )
         return [artifact for artifact in found if artifact is not None]
+
+    def remove_leftovers(self) -> None:
+        """Delete what killed runs have left: drafts and folders without a card that nobody has touched for a day."""
+        if self.root.protocol:  # there, drafts lie in the system's folder for temporary files
+            return
+        root, long_ago = Path(self.root.path), time.time() - LEFTOVER_SECONDS
+        uncommitted = [run for run in root.glob("*/*/*") if run.is_dir() and not (run / CARD).exists()]
+        for folder in (*(root / DRAFTS).glob("*"), *uncommitted):
+            if folder.stat().st_mtime < long_ago:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def assets(self) -> list[str]:
         """The assets that have a folder."""

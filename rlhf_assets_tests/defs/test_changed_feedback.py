@@ -12,8 +12,10 @@ import psycopg
 import pytest
 from dagster._core.workspace.context import WorkspaceProcessContext
 
+from rlhf_assets.errors import RlhfError
 from rlhf_assets.feedback import forget as forgetting
 from rlhf_assets.feedback.forget import Forgotten, forget
+from rlhf_assets.feedback.prompts import prompt_id
 from rlhf_assets.storage.artifacts import Artifact, file_sha256
 from rlhf_assets_tests.defs.world import LAST, WEEKS, World, until_done
 
@@ -142,7 +144,7 @@ def test_a_forgotten_person_is_nowhere_any_more(world: World, monkeypatch: pytes
         patch.setattr(forgetting, "replace_files", power_cut)
         with pytest.raises(OSError, match="gone"):
             forget_person(world, user)
-    forgotten = forget_person(world, user)
+    forgotten = forget_person(world, f" {user.upper()}")
     left = everything(world)
     assert [trace for trace in traces if trace in left] == []
     assert set(forgotten.rows) >= {"reward_dataset", "policy_prompts"}
@@ -151,7 +153,17 @@ def test_a_forgotten_person_is_nowhere_any_more(world: World, monkeypatch: pytes
     after = [a for asset in world.store.assets() for a in world.store.all(asset)]
     assert {a.relative_path: a.card.content_hash for a in after} == hashes
     assert all(sum(e.rows for e in a.card.erased) for a in after if a.card.asset == "reward_dataset")
-    assert forget_person(world, user) == Forgotten({}, [])
+    assert forget_person(world, user) == Forgotten({}, forgotten.models)
+    late = pd.DataFrame({"prompt_id": [prompt_id(query, "[]", None) for query in own["query"].head(3)]})
+    with world.store.draft("policy_evaluation", LAST, "a run that was under way") as draft:
+        late.to_parquet(draft.folder / "samples.parquet")
+        draft.commit()
+    assert forget_person(world, user).rows == {"policy_evaluation": 3}
+
+
+def test_an_id_that_nobody_has_is_refused(world: World) -> None:
+    with pytest.raises(RlhfError, match="nobody has the id 0000"):
+        forget_person(world, "00000000-0000-0000-0000-000000000000")
 
 
 def test_nothing_of_a_forgotten_person_is_extracted_again(world: World) -> None:

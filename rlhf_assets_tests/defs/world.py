@@ -129,6 +129,9 @@ def freshly_loaded(values: Mapping[str, str]) -> Iterator[None]:
         yield
         forget()
         sys.modules.update(kept)
+        for name, module in kept.items():  # a package knows its modules by attribute too
+            parent, _, child = name.rpartition(".")
+            setattr(sys.modules[parent], child, module)
 
 
 def forget() -> dict[str, ModuleType]:

@@ -16,6 +16,7 @@ from rlhf_assets_tests.feedback.votes import START, WEEK, frame, identity, vote
 
 NOWHERE = {"no_date": 0, "before_first_week": 3, "future": 0}
 LAST_WEEK = earlier(WEEK, 1)
+DATES = ("created_at", "message_created_at")
 
 
 def rated(number: int, **changes: object) -> dict[str, object]:
@@ -47,7 +48,7 @@ def found(
 ) -> dict[str, list[str]]:
     """The checks that warn."""
     raw, settings = frame(*rows), settings or AuditSettings()
-    last_week = frame(*(row | {"created_at": row["created_at"] - timedelta(days=7)} for row in before))
+    last_week = frame(*(row | {name: row[name] - timedelta(days=7) for name in DATES} for row in before))
     result, result_before = (clean_week(votes, frame(), CleaningSettings()) for votes in (raw, last_week))
     weeks = {LAST_WEEK: votes_of(result_before.clean), WEEK: votes_of(result.clean)}
     activity = pd.concat([used(), used(LAST_WEEK)]) if activity is None else activity

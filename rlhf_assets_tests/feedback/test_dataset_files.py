@@ -35,7 +35,13 @@ def nasty_dataset() -> Dataset:
     several = [vote(20 + i, query="Which one?", response=f"an answer: {text}", feedback=thumb)
                for i, (text, thumb) in enumerate(zip(NASTY, ["positive", "negative"] * 9, strict=False))]  # fmt: skip
     other = [vote(40, system_prompt=""), vote(41, user_id=None, segment=None), step_vote(42, response=NASTY[0])]
-    return build_dataset(clean_frame(*rows, *several, *other), SETTINGS, WEEK)
+    every = [*rows, *several, *other]
+    clean = clean_frame(
+        *(row | {"query": f"query {i}", "response": f"a plain answer {i}"} for i, row in enumerate(every))
+    )
+    written = pd.DataFrame(every).set_index("vote_id")  # cleaning would refuse some of it
+    texts = {name: clean["vote_id"].map(written[name]).astype("str") for name in ("query", "response")}
+    return build_dataset(clean.assign(**texts), SETTINGS, WEEK)
 
 
 def texts(rows: pd.DataFrame) -> list[tuple[object, ...]]:
@@ -112,7 +118,12 @@ def test_two_builds_give_the_same_bytes_in_any_order_and_process(tmp_path: Path)
     )
     home = tmp_path / "home"
     home.mkdir()
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path.cwd())}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "PYTHONHASHSEED": "7",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True)  # noqa: S603
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
     assert list(home.iterdir()) == [], "nothing is written elsewhere, in a cache of a library"

@@ -20,7 +20,7 @@ from rlhf_assets.feedback.weeks import earlier
 from rlhf_assets.storage.artifacts import ArtifactStore
 
 RAW = {"raw_message_feedback": "message", "raw_step_feedback": "step"}
-CLEAN = ("clean_feedback", "quarantined_feedback", "feedback_audit")
+CLEAN = ("clean_feedback", "quarantined_feedback")
 DATASETS = ("reward_dataset", "policy_prompts")
 MODELS = ("reward_model", "judge_model", "sft_policy", "ppo_policy", "policy_evaluation")
 Weeks = Mapping[str, Sequence[str]]  # by asset
@@ -53,12 +53,17 @@ def changed(database: Database, store: ArtifactStore, weeks: Sequence[str]) -> I
 
 def to_make_anew(store: ArtifactStore, weeks: Sequence[str]) -> Weeks:
     """The weeks of each asset, in the order in which they are made."""
-    looking_back = {earlier(week, -n) for week in weeks for n in range(LOOKBACK_WEEKS + 1)}
-    cleaned = sorted(looking_back & {*weeks, *store.weeks("clean_feedback")})
+
+    def reached(asset: str, ahead: int) -> list[str]:
+        later = {earlier(week, -n) for week in weeks for n in range(ahead + 1)}
+        return sorted(later & {*weeks, *store.weeks(asset)})
+
+    cleaned, audited = reached("clean_feedback", LOOKBACK_WEEKS), reached("feedback_audit", 2 * LOOKBACK_WEEKS)
     newest = {asset: store.weeks(asset)[-1:] for asset in DATASETS}
     return {
         **{asset: sorted(weeks) for asset in RAW},
         **dict.fromkeys(CLEAN, cleaned),
+        "feedback_audit": audited,  # it looks back on weeks that look back
         **{asset: made for asset, made in newest.items() if made and made[0] >= min(weeks)},
     }
 

@@ -86,7 +86,7 @@ def feedback_audit(context: dg.AssetExecutionContext, database: Database, artifa
             raw = [store.require(asset, week) for asset in RAW]
             refused = store.require("quarantined_feedback", week)
             quarantined = refused.frame(ROWS)
-            rows = sum(artifact.card.counts["rows"] for artifact in raw)
+            rows = sum(a.card.counts["rows"] - sum(erasure.rows for erasure in a.card.erased) for a in raw)
             used = activity[activity["week"].isin(looked_at(week))]
             figures = audit_week(week, votes, rows, quarantined, used, outside, settings)
             found[week] = figures["warnings"] = warnings(figures, settings)
