@@ -96,7 +96,7 @@ def clean_week(
     thumb_score = (judged["thumb"] == "positive").to_numpy(dtype=float)
     score = ((votes["feedback_score"] - 1) / 4).where(~is_thumb, thumb_score)
     clean = votes[valid].assign(score=score[valid], is_thumb=is_thumb[valid])
-    if settings.personal_data == "redact":
+    if settings.personal_data != "keep":
         clean = personal_data.redacted(clean)
     why = [RULES[number] for number in broken[refused]]
     quarantined = votes[refused].assign(

@@ -14,8 +14,9 @@ from stdnum import luhn
 
 from rlhf_assets.errors import RlhfError
 
-TEXTS = ("query", "response", "system_prompt")
 JSON_TEXTS = ("context", "steps_before")  # a list of turns, a list of steps
+SAID = ("query", "response", *JSON_TEXTS)
+OPERATORS_OWN = ("system_prompt",)  # an address there stands in every row: no reason to refuse them all
 
 BETWEEN_DIGITS = r"[^A-Za-z0-9,:;%$\n]{0,4}"
 OTHER_DIGITS = r"[\x{660}-\x{669}\x{6f0}-\x{6f9}\x{966}-\x{96f}\x{9e6}-\x{9ef}\x{ff10}-\x{ff19}]"
@@ -45,7 +46,7 @@ class PersonalData:
     def held_by(self, rows: pd.DataFrame) -> pd.Series:
         """Whether each row has personal data in its query, response, context or steps before."""
         held = pd.Series(False, index=rows.index)
-        for column, redacted in self.columns():
+        for column, redacted in self.columns(SAID):
             texts = self.suspicious(rows[column])
             held |= (texts.map(redacted) != texts).reindex(rows.index, fill_value=False)
         return held
@@ -53,7 +54,7 @@ class PersonalData:
     def redacted(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows with placeholders where the same texts hold personal data."""
         changed = {}
-        for column, redacted in self.columns():
+        for column, redacted in self.columns(SAID + OPERATORS_OWN):
             texts = self.suspicious(rows[column])
             if len(texts):
                 changed[column] = rows[column].copy()
@@ -65,9 +66,8 @@ class PersonalData:
         seen = pc.match_substring_regex(pa.array(texts, pa.large_string()), self.pattern).fill_null(False)
         return texts[seen.to_numpy(zero_copy_only=False)]
 
-    def columns(self) -> Iterator[tuple[str, Callable[[str], str]]]:
-        yield from ((column, self.redacted_text) for column in TEXTS)
-        yield from ((column, self.redacted_json) for column in JSON_TEXTS)
+    def columns(self, names: tuple[str, ...]) -> Iterator[tuple[str, Callable[[str], str]]]:
+        return ((name, self.redacted_json if name in JSON_TEXTS else self.redacted_text) for name in names)
 
     def redacted_text(self, text: str) -> str:
         digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()

@@ -77,8 +77,9 @@ class CleaningSettings(Settings):
     personal_data: Literal["redact", "quarantine", "keep"] = Field(
         "redact",
         description="What becomes of e-mail addresses, phone and card numbers in a clean vote's texts: replaced by "
-        "<EMAIL>, <PHONE>, <CARD>, which keeps the vote; the whole vote refused; or left as they are. Raw and "
-        "quarantined votes keep the texts of the database.",
+        "<EMAIL>, <PHONE>, <CARD>, which keeps the vote; the whole vote refused, unless they stand in the system "
+        "prompt alone, which is the operator's own and has them replaced; or left as they are. Raw and quarantined "
+        "votes keep the texts of the database.",
     )
     phone_regions: list[str] = Field(
         ["US"],

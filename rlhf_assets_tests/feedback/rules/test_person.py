@@ -1,8 +1,11 @@
 """Consent, and rows refused for the personal data in them."""
 
+from typing import Literal
+
 import pandas as pd
 import pytest
 
+from rlhf_assets.feedback.clean import clean_week
 from rlhf_assets.feedback.rules.person import without_consent
 from rlhf_assets.feedback.settings import CleaningSettings
 from rlhf_assets_tests.feedback.votes import frame, reasons, vote
@@ -37,3 +40,10 @@ def test_personal_data_refuses_a_row_only_where_it_shall() -> None:
     assert reasons(*rows, settings=CleaningSettings(personal_data="quarantine")) == refused
     for setting in ("redact", "keep"):
         assert reasons(*rows, settings=CleaningSettings(personal_data=setting)) == [None] * 6
+
+
+@pytest.mark.parametrize(("setting", "left"), [("redact", "<EMAIL>"), ("quarantine", "<EMAIL>"), ("keep", "a@b.org")])
+def test_the_operators_address_costs_no_row(setting: Literal["redact", "quarantine", "keep"], left: str) -> None:
+    settings = CleaningSettings(personal_data=setting)
+    clean = clean_week(frame(vote(0, system_prompt="Write to a@b.org")), frame(), settings).clean
+    assert clean["system_prompt"].tolist() == [f"Write to {left}"]
