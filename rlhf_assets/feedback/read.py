@@ -4,7 +4,6 @@ PostgreSQL writes the rows as CSV (COPY), pyarrow reads them block by block; no 
 is hashed, so that a later reading can tell whether the week's source rows are still the same.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from psycopg import sql
 from pyarrow import csv
 
 from rlhf_assets.errors import RlhfError
+from rlhf_assets.feedback.source_hash import SourceHash
 from rlhf_assets.feedback.weeks import bounds
 
 BLOCK_BYTES = 1_000_000  # of CSV parsed and written at a time, as one row group; more where a single row has more
@@ -85,8 +85,8 @@ PLAIN_TEXT = """
 class Extracted:
     """One reading of a week's source rows; two are equal when they saw the same.
 
-    rows: how many. sha256: of their text, in order. newest_updated_at: of the vote that was changed last; None where
-    the assistant keeps no such date. read_at: when the reading began, by the database's clock.
+    rows: how many. sha256: of what they say, in order (`SourceHash`). newest_updated_at: of the vote that was changed
+    last; None where the assistant keeps no such date. read_at: when the reading began, by the database's clock.
     """
 
     rows: int
@@ -104,31 +104,28 @@ def write_week(connection: psycopg.Connection, kind: str, week: str, path: Path)
     beside = path.with_name(path.name + ".partial")
     # hardly a text comes twice in a block: dictionaries would cost time and space
     with pq.ParquetWriter(beside, RAW_SCHEMA, compression="zstd", use_dictionary=False) as writer:
-        extracted = read_week(connection, kind, week, RAW_SCHEMA.names, writer.write_table)
+        extracted = read_week(connection, kind, week, writer.write_table)
     beside.rename(path)
     return extracted
 
 
 def week_fingerprint(connection: psycopg.Connection, kind: str, week: str) -> Extracted:
     """What `write_week` would return now, without keeping any row."""
-    return read_week(connection, kind, week, ["updated_at"], lambda table: None)
+    return read_week(connection, kind, week, lambda table: None)
 
 
-def read_week(
-    connection: psycopg.Connection, kind: str, week: str, columns: list[str], take: Callable[[pa.Table], None]
-) -> Extracted:
-    """Read the week's rows and hand them to `take` in tables of these columns, which must hold `updated_at`.
+def read_week(connection: psycopg.Connection, kind: str, week: str, take: Callable[[pa.Table], None]) -> Extracted:
+    """Read the week's rows and hand them to `take` in tables of RAW_SCHEMA.
 
     While PostgreSQL makes the next block, a thread works on the one before.
     """
     start, end = bounds(week)
-    rows, digest, newest = 0, hashlib.sha256(), None
+    rows, digest, newest = 0, SourceHash(RAW_SCHEMA), None
 
     def work_on(lines: list[Line]) -> None:
         nonlocal rows, newest
-        block = b"".join(lines)
-        digest.update(block)
-        table = parsed(block, columns)
+        table = parsed(b"".join(lines))
+        digest.update(table)
         rows += len(table)
         newest = max(filter(None, (newest, pc.max(table["updated_at"]).as_py())), default=None)
         take(table)
@@ -160,15 +157,14 @@ def blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield block
 
 
-def parsed(block: bytes, columns: list[str]) -> pa.Table:
-    """Some columns of whole CSV rows as COPY writes them: without quotes an empty field is null, else an empty text."""
+def parsed(block: bytes) -> pa.Table:
+    """Whole CSV rows as COPY writes them: without quotes an empty field is null, else an empty text."""
     return csv.read_csv(
         pa.BufferReader(block),
         csv.ReadOptions(column_names=RAW_SCHEMA.names, block_size=len(block) + 1, use_threads=False),
         csv.ParseOptions(newlines_in_values=True),
         csv.ConvertOptions(
             column_types=RAW_SCHEMA,
-            include_columns=columns,
             null_values=[""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
