@@ -13,7 +13,7 @@ import os
 import resource
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -42,7 +42,7 @@ class Clock:
     """Seconds by what they were spent on."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = defaultdict(float)
 
     @contextmanager
     def on(self, what: str) -> Iterator[None]:
@@ -93,8 +93,8 @@ def text_rules(folder: Path, weeks: list[str]) -> list[dict[str, Any]]:
     changed = sum(personal_data.redacted_text(text) != text for text in looked_at)
     personal = time.perf_counter() - start
     queries = pd.concat([frame["query"] for frame in frames]).dropna().map(normalised).unique()[:QUERIES]
-    seen = NearDuplicates(SplitSettings().near_duplicate)
     start = time.perf_counter()
+    seen = NearDuplicates(queries, SplitSettings().near_duplicate)
     for query in queries:
         seen.like(query)
         seen.add(query)

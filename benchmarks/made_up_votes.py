@@ -11,20 +11,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rlhf_assets.feedback.read import BATCH_ROWS, RAW_SCHEMA
+from rlhf_assets.feedback.read import RAW_SCHEMA
 from rlhf_assets.feedback.weeks import bounds
 
 PEOPLE = 30_000  # over all weeks; a few vote a lot, most a little
 WORDS = 3_000
 SENTENCES = 20_000
 STEP_SHARE, CONTEXT_SHARE, SCORE_SHARE, SERVED_BEFORE = 0.25, 0.3, 0.5, 0.1
-DIRT = {  # share of the votes, what is wrong with them
+DIRT: dict[float, dict[str, Any]] = {  # share of the votes, what is wrong with them
     0.003: {"message_id": None, "step_id": None, "message_role": None, "query": None, "response": None},
     0.0031: {"message_role": "user"},
     0.002: {"response": " "},
     0.01: {"response": "Ok."},
     0.0005: {"response": "word " * 5_000},
     0.001: {"response": "A terminal's \x1b[31mred\x1b[0m word"},
+    0.0007: {"consent": "false"},
+    0.0006: {"context": "a conversation that somebody's view writes otherwise"},
     0.011: {"feedback": None, "feedback_score": None},
     0.0101: {"feedback": "positive", "feedback_score": 1.0},
     0.0012: {"feedback": "meh"},
@@ -48,7 +50,7 @@ def write_votes(folder: Path, weeks: list[str], rows: int, seed: int) -> None:
         for kind, own in votes.groupby("kind"):
             own = own.sort_values(["created_at", "vote_id"])
             table = pa.Table.from_pandas(own, RAW_SCHEMA, preserve_index=False)
-            pq.write_table(table, folder / f"{kind}-{week}.parquet", row_group_size=BATCH_ROWS, compression="zstd")
+            pq.write_table(table, folder / f"{kind}-{week}.parquet", compression="zstd")
 
 
 def one_week(
@@ -88,6 +90,8 @@ def one_week(
                 "feedback_score": points,
                 "model_version": "v1",
                 "message_created_at": at - timedelta(minutes=2),
+                "updated_at": None,
+                "consent": None,
             }
         )
     add_dirt(draw, rows, start)

@@ -85,7 +85,8 @@ class Places:
     its conversation where that is known, else founds a cluster, whose side is a hash of its text. All turns of the chat
     then belong to that side. A row of which any turn resembles one of another side, or whose conversation is on another
     side, is a conflict and attracts nobody. So what comes later never changes what was decided, no side holds a near
-    duplicate of what was asked on another, be it as query or as an earlier turn, and no conversation is on two.
+    duplicate of what was asked on another, be it as query or as an earlier turn, and no conversation is on two. Only
+    when votes are taken away (deleted, forgotten) can a cluster get another founder, and with it another side.
     """
 
     def __init__(self, texts: Iterable[str], settings: SplitSettings) -> None:

@@ -19,15 +19,17 @@ def lay(store: ArtifactStore, asset: str, week: str, status: Any = "accepted", *
         return draft.commit(status, **card)
 
 
-def with_frames(store: ArtifactStore, asset: str, frames: dict[str, pd.DataFrame], **card: Any) -> Artifact:
-    with store.draft(asset, WEEK, f"run of {asset}") as draft:
+def with_frames(
+    store: ArtifactStore, asset: str, frames: dict[str, pd.DataFrame], week: str = WEEK, **card: Any
+) -> Artifact:
+    with store.draft(asset, week, f"run of {asset}") as draft:
         for name, frame in frames.items():
             frame.to_parquet(draft.folder / f"{name}.parquet")
         return draft.commit(**card)
 
 
-def lay_policy(store: ArtifactStore, asset: str, status: Any = "accepted", **card: Any) -> Artifact:
-    with store.draft(asset, WEEK, f"run of {asset}") as draft:
+def lay_policy(store: ArtifactStore, asset: str, status: Any = "accepted", week: str = WEEK, **card: Any) -> Artifact:
+    with store.draft(asset, week, f"run of {asset}") as draft:
         tiny_llama(draft.folder)
         return draft.commit(status, **card)
 

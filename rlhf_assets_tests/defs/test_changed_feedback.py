@@ -87,6 +87,20 @@ def test_older_datasets_and_models_are_marked_and_kept(world: World) -> None:
     assert len(world.store.of_week("reward_model", LAST)) == 1
 
 
+def test_weeks_apart_are_made_anew_in_one_request(world: World, workspace: WorkspaceProcessContext) -> None:
+    apart = [WEEKS[0], WEEKS[2]]
+    before = {week: world.store.require(RAW[0], week).card.run_id for week in WEEKS}
+    for week in apart:
+        rate_anew(world, week)
+    said, _ = tick(world)
+    assert f" for {', '.join(apart)}; " in said
+    status = until_done(world, workspace, said.split()[1])
+    assert status.succeeded, status
+    after = {week: world.store.require(RAW[0], week).card.run_id for week in WEEKS}
+    assert [week for week in WEEKS if after[week] != before[week]] == apart
+    assert tick(world)[0].startswith("no vote has changed")
+
+
 def person_of(world: World, side: str) -> str:
     """Somebody with votes on that side of the last dataset."""
     votes = world.store.require("reward_dataset", LAST).frame(f"{side}.parquet")

@@ -91,13 +91,14 @@ def test_no_answer_ends_its_own_block() -> None:
     assert shown == f"#### Why?\n\n**ppo**\n`````text\n{answer}\n`````"
 
 
-def dataset(store: ArtifactStore, **queries: Iterable[str]) -> Artifact:
+def dataset(store: ArtifactStore, week: str = WEEK, **queries: Iterable[str]) -> Artifact:
     """A reward dataset with these queries on the sides named."""
     sides = [voters + side for voters in ("", "judge_") for side in ("train", "validation", "test")]
     return with_frames(
         store,
         "reward_dataset",
         {side: pd.DataFrame({"query": queries.get(side, ()), "context": "[]"}, dtype="str") for side in sides},
+        week,
     )
 
 
@@ -113,21 +114,30 @@ def comparison(store: ArtifactStore, tmp_path: Path, prompts: pd.DataFrame) -> N
     lay_policy(store, "ppo_policy", "candidate", parents=[sft, reward, asked])
 
 
+def in_use(store: ArtifactStore) -> None:
+    """A policy promoted the week before, of a dataset on whose sides a question was that is now on another."""
+    known = dataset(store, BEFORE, train=["Seen by the policy in use?"])
+    parents = [lay(store, asset, BEFORE, parents=[known]) for asset in ("sft_policy", "reward_model")]
+    policy = lay_policy(store, "ppo_policy", "candidate", BEFORE, parents=parents)
+    lay(store, "promotion", BEFORE, "promoted", parents=[policy])
+
+
 def test_prompts_are_unseen_and_the_ui_shows_shipped_questions_alone(store: ArtifactStore, tmp_path: Path) -> None:
     from rlhf_assets.defs.evaluation.policy_evaluation import SAMPLES, policy_evaluation
 
     shipped, second = list(dict.fromkeys(line["query"] for line in read_lines(ANSWERS)))[:2]
-    seen = ["Seen by  SFT?", "seen by the reward?", "Seen by the judge?"]
+    seen = ["Seen by  SFT?", "seen by the reward?", "Seen by the judge?", "Seen by the policy in use?"]
     queries = [shipped, second, "Where is my own heat pump?", *seen]
-    contexts = ["[]", '[{"role": "user", "content": "My name is Ada"}]', "[]", "[]", "[]", "[]"]
+    contexts = ["[]", '[{"role": "user", "content": "My name is Ada"}]', *["[]"] * 5]
     prompts = pd.DataFrame(
-        {"prompt_id": list("abcdef"), "query": queries, "context": contexts, "system_prompt": None, "side": "test"}
+        {"prompt_id": list("abcdefg"), "query": queries, "context": contexts, "system_prompt": None, "side": "test"}
     )
     comparison(store, tmp_path, prompts)
+    in_use(store)
     result = materialize(policy_evaluation, store, max_new_tokens=4, prompts=10)
     assert result.success
     (made,) = store.of_week("policy_evaluation", WEEK)
-    assert (made.card.counts["prompts"], made.card.counts["prompts_seen_before"]) == (3, 3)
+    assert (made.card.counts["prompts"], made.card.counts["prompts_seen_before"]) == (3, 4)
     assert set(made.frame(SAMPLES)["query"]) == {shipped, second, "Where is my own heat pump?"}
     (event,) = result.get_asset_materialization_events()
     answers = str(event.materialization.metadata["answers"].value)

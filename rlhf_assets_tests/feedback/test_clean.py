@@ -178,6 +178,7 @@ def any_votes(seed: int, rows: int, weeks: int) -> pd.DataFrame:
             "kind": pick(["message"], ["step"]),
             "message_role": pick(["assistant"], ["user", None, "\x00"]),
             "query": pick(["How?", "How much does it cost?"], ["", None, "🌍" * 9, "Why? " * 5_000]),
+            "context": pick(["[]", '[{"role": "user", "content": "Hello?"}]'], [None, "[", "[0]"]),
             "response": pick(["A good long answer.", "\u202eright to left text"], ["no", "", None, TERMINAL, ADDRESS]),
             "feedback": pick([*["positive"] * 6, "negative"], [None, "", "maybe", "'; drop table x"]),
             "message_created_at": pick([None], [START - timedelta(weeks=9), START + timedelta(weeks=9)]),

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from rlhf_assets.feedback.clean import Extraction, adds_up, clean_week
 from rlhf_assets.feedback.read import RAW_SCHEMA
 from rlhf_assets.feedback.rules import RULES
-from rlhf_assets.feedback.settings import CleaningSettings
+from rlhf_assets.feedback.settings import CleaningSettings, SplitSettings
+from rlhf_assets.feedback.split import build_dataset
+from rlhf_assets.reward.inputs import pair
 from rlhf_assets_tests.feedback.votes import START, WEEK, frame, identity, vote
 
 NASTY = (
@@ -90,7 +92,8 @@ def test_each_row_ends_in_exactly_one_of_both_with_its_content(
     assert adds_up(raw, result)
     both = pd.concat([result.clean.assign(clean=True), result.quarantined.assign(clean=False)])
     both = both.sort_values(["created_at", "vote_id"], ignore_index=True)
-    redacted = ["query", "response", "context", "steps_before"] if settings.personal_data == "redact" else []
+    said = ["query", "response", "context", "steps_before"]
+    redacted = {"redact": [*said, "system_prompt"], "quarantine": ["system_prompt"]}.get(settings.personal_data, [])
     pd.testing.assert_frame_equal(both[RAW_SCHEMA.names].drop(columns=redacted), raw.drop(columns=redacted))
     refused = ~both["clean"]
     pd.testing.assert_frame_equal(both.loc[refused, redacted], raw.loc[refused, redacted])
@@ -101,6 +104,15 @@ def test_each_row_ends_in_exactly_one_of_both_with_its_content(
     assert (pd.concat([result.clean["week"], result.quarantined["week"]]) == WEEK).all()
     known = {(rule.reason, rule.name, rule.version) for rule in RULES}
     assert set(result.quarantined[["reason", "rule", "rule_version"]].itertuples(index=False, name=None)) <= known
+
+
+@given(rows=st.lists(ROW, max_size=8), settings=SETTINGS)
+def test_what_is_clean_can_be_split_and_read(rows: list[dict], settings: CleaningSettings) -> None:
+    clean = clean_week(votes_of(rows, timedelta(0)), frame(), settings).clean
+    dataset = build_dataset(clean, SplitSettings(), WEEK)
+    assert sum(map(len, dataset.sides().values())) + len(dataset.conflicts) + dataset.superseded == len(clean)
+    for row in clean.itertuples():
+        assert all(pair(row.query, row.response, row.context, row.steps_before))
 
 
 def votes_of(rows: list[dict], before: timedelta) -> pd.DataFrame:

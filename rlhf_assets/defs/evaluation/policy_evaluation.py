@@ -46,7 +46,8 @@ def lineage(store: ArtifactStore, artifact: Artifact, asset: str) -> Artifact:
 def unseen(prompts: "pd.DataFrame", store: ArtifactStore, *models: Artifact) -> "pd.DataFrame":
     """The prompts of which no turn was on the training or validation side, the judge's included, of a model's dataset.
 
-    A model may have been made from another dataset than the prompts' sides are those of.
+    A model may have been made from another dataset than the prompts' sides are those of, and from another than is made
+    today: when the first of a cluster's votes is taken away, the next one founds it, perhaps on another side.
     """
     from rlhf_assets.feedback.split import CHAT, user_turns
 
@@ -90,12 +91,13 @@ def policy_evaluation(
             skip(context, week, why_none(store, "judge_model" if ppo else "ppo_policy", week))
             return
         sft, reward, asked = (lineage(store, ppo, asset) for asset in ("sft_policy", "reward_model", "policy_prompts"))
+        promoted = store.promoted_before(week)
+        before = [lineage(store, promoted, asset) for asset in ("sft_policy", "reward_model")] if promoted else []
         held_out = asked.frame(PROMPTS).query("side == 'test'")
-        prompts = unseen(held_out, store, sft, reward, judge)
+        prompts = unseen(held_out, store, sft, reward, judge, *before)
         if prompts.empty:
             skip(context, week, "no held-out prompts to compare policies on")
             return
-        promoted = store.promoted_before(week)
         policies: dict[str, str | Path] = {"base": resolve_model(sft.card.settings["base_model"]), "sft": sft.local()}
         if promoted:
             policies["promoted"] = promoted.local()

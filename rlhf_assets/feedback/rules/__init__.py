@@ -14,6 +14,7 @@ from rlhf_assets.feedback.rules.answers import (
     not_the_assistants,
     over_long,
     too_short,
+    unreadable_conversation,
     votes_on_nothing,
     without_query,
 )
@@ -26,11 +27,12 @@ from rlhf_assets.feedback.rules.window import target
 
 __all__ = ["RULES", "Rule", "fingerprint", "target"]
 
-RULES = (
+RULES: tuple[Rule, ...] = (
     Rule("the person agreed to no use", 1, "no_consent", without_consent),
     Rule("a vote on nothing", 1, "no_target", votes_on_nothing),
     Rule("a vote on a message that is not the assistant's", 1, "not_assistant", not_the_assistants),
     Rule("an answer without its question", 1, "no_query", without_query),
+    Rule("a conversation that cannot be read", 1, "bad_context", unreadable_conversation),
     Rule("an empty answer", 1, "empty_response", empty_response),
     Rule("an answer too short to judge", 1, "too_short", too_short),
     Rule("a question or answer too long to be read", 1, "over_long", over_long),

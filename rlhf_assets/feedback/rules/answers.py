@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +12,9 @@ if TYPE_CHECKING:
     from rlhf_assets.feedback.settings import CleaningSettings
 
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"  # but tab and line breaks
+# as PostgreSQL writes them
+USUAL_STEP = r'"(?:[^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*"'
+USUAL_TURN = rf'\{{"role": {USUAL_STEP}, "content": {USUAL_STEP}\}}'
 UNPRINTABLE = r"[\p{Cf}\p{Co}]"  # format signs, private use
 
 
@@ -25,6 +30,41 @@ def not_the_assistants(votes: pd.DataFrame, window: pd.DataFrame, settings: Clea
 
 def without_query(votes: pd.DataFrame, window: pd.DataFrame, settings: CleaningSettings) -> pd.Series:
     return blank(votes["query"])
+
+
+def unreadable_conversation(votes: pd.DataFrame, window: pd.DataFrame, settings: CleaningSettings) -> pd.Series:
+    """What stands around the answer is no JSON of turns or steps, as where somebody's own view writes it otherwise."""
+    turns, steps = votes["context"], votes["steps_before"]
+    return no_list_of(is_turn, turns, usual=USUAL_TURN) | no_list_of(is_step, steps, usual=USUAL_STEP)
+
+
+def no_list_of(is_item: Callable[[object], bool], texts: pd.Series, usual: str) -> pd.Series:
+    """Which texts are no JSON list of such items. `usual` spares most of them the parser, which takes its time."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    listed = rf"^\[(?:{usual}(?:, {usual})*)?\]$"
+    seen = pc.match_substring_regex(pa.array(texts, pa.large_string()), listed).fill_null(False)
+    found = ~seen.to_numpy(zero_copy_only=False)
+    found[found] = [not is_list_of(is_item, text) for text in texts[found]]
+    return pd.Series(found, index=texts.index)
+
+
+def is_list_of(is_item: Callable[[object], bool], text: object) -> bool:
+    try:
+        items = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(items, list) and all(map(is_item, items))
+
+
+def is_turn(item: object) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("role"), str) and isinstance(item.get("content"), str)
+
+
+def is_step(item: object) -> bool:
+    return isinstance(item, str)
 
 
 def empty_response(votes: pd.DataFrame, window: pd.DataFrame, settings: CleaningSettings) -> pd.Series:

@@ -46,6 +46,22 @@ def test_what_is_no_text(text: str) -> None:
     assert reasons(vote(0, response=text), vote(1, query=text)) == ["not_text", "not_text"]
 
 
+TURN = '{"role": "user", "content": "Why?"}'
+BROKEN = [None, "", "Why?", "{}", TURN, "null", "[", "[" * 100_000, f"[{TURN}", "[1]", "[null]", "[[]]"]
+
+
+@pytest.mark.parametrize(
+    "broken", [*BROKEN, '["Why?"]', f'[{TURN}, {{"role": "user"}}]', '[{"role": 1, "content": ""}]']
+)
+def test_a_context_is_a_list_of_turns(broken: str | None) -> None:
+    assert reasons(vote(0, context=broken), vote(1, context=f"[{TURN}, {TURN}]")) == ["bad_context", None]
+
+
+@pytest.mark.parametrize("broken", [*BROKEN, f"[{TURN}]"])
+def test_the_steps_before_are_a_list_of_texts(broken: str | None) -> None:
+    assert reasons(vote(0, steps_before=broken), vote(1, steps_before='["1. a", ""]')) == ["bad_context", None]
+
+
 def test_thresholds_of_text() -> None:
     assert reasons(vote(0, response=f"{'a' * 98}{LOST * 2}")) == [None]
     assert reasons(vote(0, response=f"{'a' * 97}{LOST * 3}")) == ["not_text"]
