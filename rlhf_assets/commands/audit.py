@@ -6,6 +6,8 @@ from rlhf_assets.commands.output import AsJson, print_json
 from rlhf_assets.commands.weeks import Week
 from rlhf_assets.errors import RlhfError
 
+NAME_WIDTH = 30  # characters
+
 
 def audit(week: Week = None, as_json: AsJson = False) -> None:
     """Show the audit of a week's feedback: what to look at first, then the figures.
@@ -47,10 +49,12 @@ def show(week: str, figures: dict[str, Any], report: str) -> None:
     for sentence in warnings or ["Nothing stands out."]:
         console.print(f"[yellow]{escape(sentence)}[/]" if warnings else sentence, highlight=False)
     for of in tables(figures):
-        table = Table(
-            *of.columns, title=f"\n{of.title}", title_justify="left", title_style="bold", box=None, pad_edge=False
-        )
-        table.columns[0].no_wrap = True
+        console.print(f"\n[bold]{of.title}[/]")
+        console.print(of.note, style="dim", highlight=False)
+        table = Table(*of.columns, box=None, pad_edge=False)
+        for column in table.columns:
+            column.no_wrap = True
+        table.columns[0].max_width = NAME_WIDTH  # somebody's long name must not push the figures out
         for row in of.rows:
             table.add_row(*(escape(cell) for cell in row))
         console.print(table)

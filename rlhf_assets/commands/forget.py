@@ -31,9 +31,11 @@ def forget(
         print_json({"user": user, "rows": forgotten.rows, "models": forgotten.models})
         return
     for asset, rows in forgotten.rows.items():
-        typer.echo(f"{asset}: {rows} rows taken out")
+        typer.echo(f"{asset}: {rows} rows taken out of its artifacts")
     typer.echo(f"no vote of {user} will be extracted again")
-    if forgotten.models:
-        typer.echo("these models learned from the rows; train them anew:")
+    learned = (
+        "these models learned from the rows; train them anew:" if forgotten.models else "no model learned from them"
+    )
+    typer.echo(learned)
     for model in forgotten.models:
         typer.echo(f"  {model}")

@@ -148,14 +148,17 @@ def backfill_changed(wait: bool, as_json: bool) -> None:
 
     store, weeks = Artifacts().store, []
     for week, differs in changed(Database(), store, extracted_weeks(store)):
-        log.info("week %s: %s", week, "has changed" if differs else "as extracted")
+        log.info("week %s: %s", week, "; ".join(differs) or "as extracted")
         weeks += [week] if differs else []
-    report: dict[str, Any] = {"weeks": sorted(weeks), "backfill": None, "marked": 0}
+    report: dict[str, Any] = {"weeks": sorted(weeks), "backfill": None, "made_anew": {}, "marked": 0}
     if weeks:
         with open_instance() as instance:
             if not daemon_alive(instance):
                 raise RlhfError(f"{len(weeks)} weeks have changed and no Dagster daemon is running; start `make ui`")
-            report["backfill"], report["marked"] = make_anew(instance, store, sorted(weeks))
+            report["backfill"], report["made_anew"], report["marked"] = make_anew(instance, store, sorted(weeks))
+            for asset, anew in report["made_anew"].items():
+                log.info("to be made anew: %s, %s", asset, f"{len(anew)} weeks" if len(anew) > 1 else anew[0])
+            log.info("kept and marked as outdated: %d older datasets and models", report["marked"])
             if wait:
                 report["success"] = watch(instance, report["backfill"])
     if as_json:

@@ -124,7 +124,7 @@ def opinion(votes: pd.DataFrame) -> dict[str, object]:
     return {
         "votes": len(votes),
         "positive_share": ratio(int((score > MIDDLE).sum()), int((score != MIDDLE).sum())),
-        "mean_score": float(score.mean()) if len(votes) else None,
+        "mean_score": 1 + 4 * float(score.mean()) if len(votes) else None,  # points of 1 to 5
         "scores": {str(point): int((points == point).sum()) for point in range(1, 6)},
         "thumbs": {"up": int((score[thumbs] > MIDDLE).sum()), "down": int((score[thumbs] < MIDDLE).sum())},
     }

@@ -95,8 +95,8 @@ def made(figures: Mapping[str, Any]) -> Iterator[Table]:
                 f"{of['psi']:.3f}",
                 f"{of['p']:.3f}",
                 of["moved"]["name"],
-                percent(of["moved"]["before"]),
-                percent(of["moved"]["now"]),
+                f"{of['moved']['before']:.1%}",
+                f"{of['moved']['now']:.1%}",
             )
             for against, compared in figures["drift"].items()
             for name, of in compared.items()
@@ -141,7 +141,7 @@ def trust(figures: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 def opinion(of: Mapping[str, Any] | None) -> tuple[str, str, str]:
     if of is None:
         return "0", EMPTY, EMPTY
-    mean = EMPTY if of["mean_score"] is None else f"{1 + 4 * of['mean_score']:.2f}"
+    mean = EMPTY if of["mean_score"] is None else f"{of['mean_score']:.2f}"
     return str(of["votes"]), share(of["positive_share"]), mean
 
 

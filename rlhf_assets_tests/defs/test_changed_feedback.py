@@ -71,6 +71,18 @@ def test_a_changed_week_is_made_anew_with_what_hangs_on_it(world: World, workspa
     assert tick(world)[0].startswith("no vote has changed")
 
 
+def test_a_backfill_of_one_week_makes_no_other_week(world: World, workspace: WorkspaceProcessContext) -> None:
+    """Neither the clean weeks that look back on it nor the datasets of the weeks after it."""
+    launch, week = world.module("automation.launch"), WEEKS[-2]
+    made = [*RAW, *CLEAN, *DATASETS]
+    before = {(asset, name): len(world.store.of_week(asset, name)) for asset in made for name in WEEKS}
+    asked = launch.request_backfill(world.instance, made, week, week)
+    status = until_done(world, workspace, asked)
+    assert status.succeeded, status
+    after = {key: len(world.store.of_week(*key)) for key in before}
+    assert {key for key in before if after[key] != before[key]} == {(asset, week) for asset in made}
+
+
 def test_older_datasets_and_models_are_marked_and_kept(world: World) -> None:
     marked = {}
     for asset in (*DATASETS, "reward_model", "sft_policy"):

@@ -50,7 +50,7 @@ def test_figures_of_a_week() -> None:
     assert figures["overall"] == {
         "votes": 5,
         "positive_share": 0.75,
-        "mean_score": pytest.approx((1 + 0 + 0.5 + 0.75 + 0.75) / 5),
+        "mean_score": pytest.approx((5 + 1 + 3 + 4 + 4) / 5),
         "scores": {"1": 0, "2": 0, "3": 1, "4": 2, "5": 0},
         "thumbs": {"up": 1, "down": 1},
     }

@@ -34,21 +34,30 @@ def extracted_weeks(store: ArtifactStore) -> list[str]:
     return sorted({week for asset in RAW for week in store.weeks(asset)}, reverse=True)
 
 
-def changed(database: Database, store: ArtifactStore, weeks: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """Each of the weeks with whether its source is no longer what the extraction in use read.
+def changed(database: Database, store: ArtifactStore, weeks: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Each of the weeks with how its source differs from what the extraction in use read, a phrase a kind of votes.
 
-    A week that was never extracted is not changed, nor is one whose extraction kept no hash of its source.
+    A week that was never extracted has not changed, nor has one whose extraction kept no hash of its source.
     """
     from rlhf_assets.feedback.read import week_fingerprint
 
     with database.connect(read_only=True) as connection:
         for week in weeks:
             sources = {
-                kind: raw.card.figures["source"]["sha256"]
+                kind: raw.card.figures["source"]
                 for asset, kind in RAW.items()
                 if (raw := store.newest(asset, week)) and "source" in raw.card.figures
             }
-            yield week, any(week_fingerprint(connection, kind, week).sha256 != was for kind, was in sources.items())
+            found = {kind: week_fingerprint(connection, kind, week) for kind in sources}
+            yield (
+                week,
+                [
+                    f"{was['rows']} votes on a {kind}, now {found[kind].rows}"
+                    + (", some edited" if was["rows"] == found[kind].rows else "")
+                    for kind, was in sources.items()
+                    if was["sha256"] != found[kind].sha256
+                ],
+            )
 
 
 def to_make_anew(store: ArtifactStore, weeks: Sequence[str]) -> Weeks:
@@ -102,11 +111,11 @@ def mark(
     return marked
 
 
-def make_anew(instance: dg.DagsterInstance, store: ArtifactStore, weeks: Sequence[str]) -> tuple[str, int]:
-    """Request what hangs on these weeks and mark what is kept; the backfill's id and how many were marked."""
+def make_anew(instance: dg.DagsterInstance, store: ArtifactStore, weeks: Sequence[str]) -> tuple[str, Weeks, int]:
+    """Request what hangs on these weeks and mark what is kept: the backfill's id, what it makes, how many it marked."""
     wanted = to_make_anew(store, weeks)
     asked = request(instance, wanted, f"changed feedback of {', '.join(weeks)}")
-    return asked, mark(instance, store, weeks, wanted)
+    return asked, wanted, mark(instance, store, weeks, wanted)
 
 
 @dg.sensor(name="changed_feedback", minimum_interval_seconds=3600, default_status=dg.DefaultSensorStatus.RUNNING)
@@ -116,6 +125,8 @@ def changed_feedback(context: dg.SensorEvaluationContext, database: Database, ar
     if context.instance.get_backfills(BulkActionsFilter(statuses=UNDER_WAY, tags=TAG)):
         return dg.SkipReason("the last request is still under way")
     extracted = extracted_weeks(store)
+    if not extracted:
+        return dg.SkipReason("no week has been extracted yet")
     waiting = [week for week in extracted if not context.cursor or week < context.cursor] or extracted
     deadline, looked_at, found = time.monotonic() + BUDGET_SECONDS, "", []
     try:
@@ -129,5 +140,5 @@ def changed_feedback(context: dg.SensorEvaluationContext, database: Database, ar
     context.update_cursor(looked_at)
     if not found:
         return dg.SkipReason(f"no vote has changed in the weeks from {looked_at} on")
-    asked, marked = make_anew(context.instance, store, sorted(found))
+    asked, _, marked = make_anew(context.instance, store, sorted(found))
     return dg.SkipReason(f"backfill {asked} for {', '.join(sorted(found))}; {marked} older datasets and models marked")

@@ -145,15 +145,19 @@ def daemon_alive(instance: dg.DagsterInstance) -> bool:
 
 
 def request_backfill(instance: dg.DagsterInstance, keys: Sequence[str], first: str, last: str) -> str:
-    """Ask for a backfill, which the daemon launches with as few runs as the assets allow; returns its id."""
+    """Ask for a backfill, which the daemon launches with as few runs as the assets allow; returns its id.
+
+    Each asset gets these weeks and no others: by `partitionNames` Dagster would make whatever follows from them, as the
+    datasets of all later weeks.
+    """
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import ModuleTarget
     from dagster_graphql.cli import execute_query
 
     target = ModuleTarget("rlhf_assets.definitions", attribute=None, working_directory=None, location_name=LOCATION)
+    weeks = {"ranges": [{"start": first, "end": last}]}
     params = {
-        "assetSelection": [{"path": list(key.path)} for key in chosen(keys)],
-        "partitionNames": weeks_between(first, last),
+        "partitionsByAssets": [{"assetKey": {"path": list(key.path)}, "partitions": weeks} for key in chosen(keys)],
         "title": f"rlhf backfill {first} to {last}",
     }
     with WorkspaceProcessContext(instance, target) as workspace:

@@ -20,7 +20,7 @@ from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
 if TYPE_CHECKING:
     import pandas as pd
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 REPORT = "report.html"
 
 
@@ -64,7 +64,7 @@ def cleaned_votes(
 def feedback_audit(context: dg.AssetExecutionContext, database: Database, artifacts: Artifacts) -> dg.MaterializeResult:
     """How the week was rated, by whom, whether that can be believed, and what has changed; the report lies beside.
 
-    Each week is compared with the LOOKBACK_WEEKS before it and never with later ones, so how many weeks one run
+    Each week is compared with the four weeks before it and never with later ones, so how many weeks one run
     covers changes nothing.
     """
     import pandas as pd

@@ -36,7 +36,7 @@ RULES: tuple[Rule, ...] = (
     Rule("an empty answer", 1, "empty_response", empty_response),
     Rule("an answer too short to judge", 1, "too_short", too_short),
     Rule("a question or answer too long to be read", 1, "over_long", over_long),
-    Rule("bytes that are no text", 1, "not_text", not_text),
+    Rule("control characters, or too much that was lost or cannot be printed", 1, "not_text", not_text),
     Rule("dated later than it was read", 1, "in_future", in_the_future),
     Rule("dated before its own answer", 1, "before_answer", before_the_answer),
     Rule("neither thumb nor score", 1, "no_rating", without_rating),
