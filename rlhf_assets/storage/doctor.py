@@ -198,7 +198,7 @@ def weeks() -> Finding:
         outside = rows_outside_weeks(connection, first, datetime.now(UTC))
     if any(outside.values()):
         counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in outside.items() if count)
-        where = f"created_at is null or created_at < '{first}' or created_at > now()"
+        where = f"created_at is null or created_at < '{first} 00:00+00' or created_at > now()"
         mend = f"mend created_at, or RLHF_FIRST_WEEK; they are in the view rlhf.feedback, where {where}"
         return Finding("weeks", None, f"votes in no week: {counts}", mend)
     return Finding("weeks", True, f"every vote lies in a week since {first}")

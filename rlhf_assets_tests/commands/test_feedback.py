@@ -1,4 +1,4 @@
-"""import, on a real database."""
+"""import and forget, on a real database."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from rlhf_assets_tests.commands.runner import json_lines, rlhf
+from rlhf_assets_tests.storage.conversations import person, vote
 
 GOOD = {"query": "What is a carbon price?", "response": "A fee on emissions.", "feedback_score": 4}
 STEPS = {
@@ -58,3 +59,12 @@ def test_problems_stand_in_the_json_too() -> None:
     (problem,) = json.loads(result.stdout)["problems"]
     assert problem["line"] == 2
     assert problem["error"]
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_person_is_forgotten_before_any_model_has_learned(admin: psycopg.Connection) -> None:
+    user = person(admin)
+    vote(admin, user)
+    result = rlhf("forget", user)
+    assert result.stdout.splitlines() == [f"no vote of {user} will be extracted again", "no model learned from them"]
+    assert admin.execute("select user_id from rlhf.forgotten").fetchall() == [(str(user),)]

@@ -45,6 +45,7 @@ def rate_anew(world: World, week: str) -> None:
 
 def test_nothing_has_changed_after_an_extraction(world: World) -> None:
     launch = world.module("automation.launch")
+    assert tick(world) == ("no week has been extracted yet", None)
     assert launch.materialize_weeks(world.instance, [*RAW, *CLEAN], WEEKS[0], LAST)
     assert launch.materialize_weeks(world.instance, DATASETS, WEEKS[-2], LAST)
     assert world.materialize("reward_model", "judge_model", "sft_policy")

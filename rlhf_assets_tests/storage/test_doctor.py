@@ -2,6 +2,7 @@
 
 import pytest
 
+from rlhf_assets.feedback.weeks import first_week
 from rlhf_assets.storage import doctor
 from rlhf_assets.storage.doctor import checkup, examined
 from rlhf_assets_tests.storage.conversations import person, vote
@@ -104,11 +105,15 @@ def test_row_level_security_that_is_off(admin, found):
 
 def test_votes_in_no_week(admin, found, monkeypatch):
     user = person(admin)
-    for moment in (None, "1999-01-01", "2999-01-01", "2999-01-02"):
+    an_hour_early = f"{first_week()} 00:00+01"
+    for moment in (None, an_hour_early, "2999-01-01", "2999-01-02"):
         vote(admin, user, created_at=moment)
     [finding] = found("weeks")
     assert finding.ok is None
     assert "1 no date, 1 before first week, 2 future" in finding.detail
+    where = finding.mend.partition("where ")[2]
+    admin.execute("set time zone 'Asia/Tokyo'")
+    assert admin.execute(f"select count(*) from rlhf.feedback where {where}").fetchone() == (4,)  # noqa: S608
     monkeypatch.setenv("RLHF_FIRST_WEEK", "2026-01-05")  # a Monday
     assert found("weeks")[0].ok is False
 

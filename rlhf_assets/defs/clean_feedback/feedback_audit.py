@@ -64,8 +64,8 @@ def cleaned_votes(
 def feedback_audit(context: dg.AssetExecutionContext, database: Database, artifacts: Artifacts) -> dg.MaterializeResult:
     """How the week was rated, by whom, whether that can be believed, and what has changed; the report lies beside.
 
-    Each week is compared with the four weeks before it and never with later ones, so how many weeks one run
-    covers changes nothing.
+    Each week is compared with the LOOKBACK_WEEKS weeks before it and never with later ones, so how many weeks one
+    run covers changes nothing.
     """
     import pandas as pd
 
