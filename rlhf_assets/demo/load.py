@@ -36,7 +36,7 @@ def load_demo(connection: psycopg.Connection, now: dt.datetime | None = None) ->
     start = bounds(first)[0]
     with connection.transaction():
         connection.execute("create table if not exists rlhf.demo (first_week date primary key)")
-        for table, rows in _tables():
+        for table, rows in demo_tables():
             columns = list(rows[0])
             statement = sql.SQL("copy public.{} ({}) from stdin").format(
                 sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
@@ -61,7 +61,7 @@ def first_week_with(connection: psycopg.Connection, demo: str) -> str:
     return first_week() if older else demo
 
 
-def _tables() -> Iterator[tuple[str, list[dict]]]:
+def demo_tables() -> Iterator[tuple[str, list[dict]]]:
     """Each table's rows with their ids, in the order of the file."""
     for table, lines in groupby(read_lines(FEEDBACK), key=lambda line: line.pop("table")):
         rows = []

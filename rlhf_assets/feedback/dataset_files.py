@@ -1,6 +1,6 @@
 """A dataset as files, in the formats that people read: Parquet, CSV, and Hugging Face `datasets` on disk.
 
-    train.parquet, …            the votes by side; `newest` and `conflicts` too
+    train.parquet, …            the votes by side; `newest`, `judge_newest` and `conflicts` too
     pairs/, thumbs/, steps/     the views on them: train.parquet, … in each
     csv/                        the votes: train.csv, …; exact, so no spreadsheet should open what strangers wrote
     huggingface/                votes/, pairs/, thumbs/, steps/: `datasets.load_from_disk` opens each as a DatasetDict
@@ -22,7 +22,7 @@ from rlhf_assets.feedback.views import pairs, steps, thumbs
 
 def write_dataset(dataset: Dataset, folder: Path, answers_per_state: int) -> dict[str, dict[str, int]]:
     """Write all of it below `folder` and return the rows by view and side."""
-    votes = {**dataset.sides(), "newest": dataset.newest}
+    votes = {**dataset.sides(), **dataset.newest_questions()}
     views = {
         "pairs": {name: pairs(frame, answers_per_state) for name, frame in votes.items()},
         "thumbs": {name: thumbs(frame) for name, frame in votes.items()},

@@ -47,7 +47,8 @@ def leaks(dataset: Dataset, settings: SplitSettings) -> list[str]:
     frames = dataset.sides()
     train, validation, test = (known(pd.concat([frames[side], frames[f"judge_{side}"]])) for side in SIDES)
     before = known(pd.concat([votes[votes["week"] < dataset.week] for votes in frames.values()]))
-    newest = known(dataset.newest)
+    of_newest = dataset.newest_questions()
+    newest = known(pd.concat(of_newest.values()))
     near = MinHashes(validation.queries | test.queries | newest.queries, settings.near_duplicate)
     found = [
         f"{both} share {what}: {number}"
@@ -60,12 +61,20 @@ def leaks(dataset: Dataset, settings: SplitSettings) -> list[str]:
         for what, number in shared(left, right, near).items()
         if number
     ]
-    if foreign := len(set(dataset.newest["vote_id"]) - set(dataset.train["vote_id"])):
-        found.append(f"newest holds votes that are not in train: {foreign}")
-    if old := int((dataset.newest["week"] != dataset.week).sum()):
-        found.append(f"newest holds votes of other weeks: {old}")
-    judges = set(pd.concat([frames[f"judge_{side}"]["user_id"] for side in SIDES]).dropna())
-    others = set(pd.concat([*(frames[side]["user_id"] for side in SIDES), dataset.newest["user_id"]]).dropna())
+    for name, votes in of_newest.items():
+        side = name.replace("newest", "train")
+        if foreign := len(set(votes["vote_id"]) - set(frames[side]["vote_id"])):
+            found.append(f"{name} holds votes that are not in {side}: {foreign}")
+        if old := int((votes["week"] != dataset.week).sum()):
+            found.append(f"{name} holds votes of other weeks: {old}")
+    judges, others = (
+        set(
+            pd.concat([*(frames[f"{prefix}{side}"] for side in SIDES), of_newest[f"{prefix}newest"]])[
+                "user_id"
+            ].dropna()
+        )
+        for prefix in ("judge_", "")
+    )
     if both_users := judges & others:
         found.append(f"the judge's users and the others share people: {len(both_users)}")
     return found

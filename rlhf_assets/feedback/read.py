@@ -18,6 +18,7 @@ from psycopg import sql
 from pyarrow import csv
 
 from rlhf_assets.errors import RlhfError
+from rlhf_assets.feedback.coverage import COVERAGE_SCHEMA
 from rlhf_assets.feedback.source_hash import SourceHash
 from rlhf_assets.feedback.weeks import bounds
 
@@ -195,6 +196,7 @@ def check_source(connection: psycopg.Connection) -> None:
     wanted = {
         "the view rlhf.feedback": [name for name in RAW_SCHEMA.names if name not in details[1:]],
         "the view rlhf.vote_details": details,
+        "the view rlhf.coverage": ["week", *COVERAGE_SCHEMA.names],
         "the table rlhf.forgotten": ["user_id"],
     }
     for name, needed in wanted.items():

@@ -13,6 +13,7 @@ from rlhf_assets.feedback.rules import target
 from rlhf_assets.feedback.settings import SplitSettings
 
 SIDES = ("train", "validation", "test")
+NEWEST = ("newest", "judge_newest")
 CHAT = ["query", "context"]  # the state of a chat in which an answer was rated
 ASKED = [*CHAT, "chat_id", "week"]  # what a row's place depends on
 
@@ -24,10 +25,10 @@ class Dataset:
     There are three tests. `test`: questions that nothing is trained on, ever. `judge_test`: of these the held-out
     users' votes, so questions and people are new. `newest`: the rows of `train` of this week whose question nobody
     knew before it, which this week's models train on and those of all weeks before can be tested on (progressive
-    validation); no row of a held-out user is in it.
+    validation); `judge_newest`: those of `judge_train`.
 
-    Every frame has the clean columns, `cluster` and `side`; `conflicts` also `reason`, and neither cluster nor side.
-    `superseded` counts the votes left out because the person voted again on the same target.
+    Every frame has the columns it was built from, `cluster` and `side`; `conflicts` also `reason`, and neither cluster
+    nor side. `superseded` counts the votes left out because the person voted again on the same target.
     """
 
     week: str
@@ -38,13 +39,18 @@ class Dataset:
     judge_validation: pd.DataFrame
     judge_test: pd.DataFrame
     newest: pd.DataFrame
+    judge_newest: pd.DataFrame
     conflicts: pd.DataFrame
     superseded: int
 
     def sides(self) -> dict[str, pd.DataFrame]:
-        """The frames that part the votes between them, by name: all but `newest` and the conflicts."""
+        """The frames that part the votes between them, by name: all but NEWEST and the conflicts."""
         names = [*SIDES, *(f"judge_{side}" for side in SIDES)]
         return {name: getattr(self, name) for name in names}
+
+    def newest_questions(self) -> dict[str, pd.DataFrame]:
+        """The frames of NEWEST, by name."""
+        return {name: getattr(self, name) for name in NEWEST}
 
 
 def share_of(text: str, salt: str) -> float:
@@ -169,7 +175,11 @@ def build_dataset(clean: pd.DataFrame, settings: SplitSettings, week: str) -> Da
         for prefix, held_out in (("", ~for_judge), ("judge_", for_judge))
         for side in SIDES
     }
-    newest = rows[~for_judge & (rows["side"] == "train") & new].reset_index(drop=True)
+    train = (rows["side"] == "train") & new
+    newest = {
+        name: rows[held_out & train].reset_index(drop=True)
+        for name, held_out in zip(NEWEST, (~for_judge, for_judge), strict=True)
+    }
     conflicts = rows[rows["side"].isna()].reset_index(drop=True)
     reason = pd.Series("split_conflict", index=conflicts.index, dtype="str")
-    return Dataset(week, **frames, newest=newest, conflicts=conflicts.assign(reason=reason), superseded=superseded)
+    return Dataset(week, **frames, **newest, conflicts=conflicts.assign(reason=reason), superseded=superseded)

@@ -12,8 +12,9 @@ import pytest
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.feedback import split
 from rlhf_assets.feedback.clean import clean_week
+from rlhf_assets.feedback.propensity import inverse_propensity
 from rlhf_assets.feedback.settings import CleaningSettings, SplitSettings
-from rlhf_assets.feedback.split import SIDES, Dataset, build_dataset
+from rlhf_assets.feedback.split import NEWEST, SIDES, Dataset, build_dataset
 from rlhf_assets.feedback.weeks import bounds, earlier, last_closed_week, weeks_between
 from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets_tests.defs.by_hand import WEEK, materialize
@@ -131,11 +132,43 @@ def test_a_loaded_dataset_is_what_was_built(cleaned: ArtifactStore) -> None:
 
     assert materialize(reward_dataset, cleaned, **FORM).success
     (made,) = cleaned.of_week("reward_dataset", WEEK)
-    built, loaded = build_dataset(clean_rows(), SplitSettings(**FORM), WEEK), load_dataset(made)
-    for name in (*ALL, "newest", "conflicts"):
+    rows = clean_rows().assign(inverse_propensity=1.0)  # nothing is known of what was not rated
+    built, loaded = build_dataset(rows, SplitSettings(**FORM), WEEK), load_dataset(made)
+    for name in (*ALL, *NEWEST, "conflicts"):
         pd.testing.assert_frame_equal(getattr(loaded, name), getattr(built, name))
         assert made.card.counts[name] == len(getattr(built, name)) > 0
     assert (loaded.week, loaded.superseded) == (WEEK, built.superseded)
+
+
+def test_votes_say_how_seldom_their_like_are_rated(
+    instance: dg.DagsterInstance, store: ArtifactStore, admin: psycopg.Connection
+) -> None:
+    """By the counts of all weeks up to then, as each extraction found them."""
+    write_feedback(admin, WEEKS[:2], votes_a_week=60)
+    admin.execute("update users set segment = 'worker'")
+    [(silent,)] = admin.execute("insert into users (segment) values ('student') returning id").fetchall()
+    [(chat,)] = admin.execute("insert into chats (user_id) values (%s) returning id", [silent]).fetchall()
+    later = bounds(WEEKS[1])[0] + pd.Timedelta(hours=1)
+    admin.execute(
+        "insert into messages (chat_id, role, content, created_at) "
+        "select %s, 'assistant', 'x', %s from generate_series(1, 30)",
+        [chat, later],
+    )
+    run(instance, FEEDBACK, WEEKS[:2])
+    run(instance, ["reward_dataset"], [WEEKS[0]])
+    run(instance, ["reward_dataset"], [WEEKS[1]])
+    cells = pd.concat(
+        store.require(asset, week).frame("coverage.parquet") for asset in FEEDBACK[:2] for week in WEEKS[:2]
+    )
+    assert cells.groupby("kind")["served"].sum().to_dict() == {"message": 150, "step": 120}
+    assert cells["rated"].sum() == 120
+    for weeks in (WEEKS[:1], WEEKS[:2]):
+        known = pd.concat(
+            store.require(asset, week).frame("coverage.parquet") for asset in FEEDBACK[:2] for week in weeks
+        )
+        votes = store.require("reward_dataset", weeks[-1]).frame("train.parquet")
+        assert votes["inverse_propensity"].tolist() == inverse_propensity(votes, known).tolist()
+        assert votes["inverse_propensity"].nunique() > 1
 
 
 def test_a_dataset_of_an_earlier_version_says_so(store: ArtifactStore) -> None:

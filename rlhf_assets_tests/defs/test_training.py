@@ -27,7 +27,7 @@ def test_a_model_of_few_votes_is_trained_and_says_so(
 
     train = votes(rows).assign(cluster="jobs", chat_id=None, vote_id=None, week=WEEK)
     frames = {f"{voters}{side}": train.head(0) for voters in ("", "judge_") for side in ("train", "validation", "test")}
-    others = {"newest": train.head(0), "conflicts": train}
+    others = {"newest": train.head(0), "judge_newest": train.head(0), "conflicts": train}
     with_frames(store, "reward_dataset", {**frames, **others, "train": train}, counts={"superseded": 0})
     result = materialize(reward_model, store, base_model=str(tiny_encoder(tmp_path / "encoder")), epochs=1)
     assert result.success

@@ -54,7 +54,7 @@ def test_every_format_gives_back_what_was_written(tmp_path: Path) -> None:
     import datasets
 
     dataset = nasty_dataset()
-    votes = {**dataset.sides(), "newest": dataset.newest}
+    votes = {**dataset.sides(), **dataset.newest_questions()}
     counted = write_dataset(dataset, tmp_path, 16)
     views = {"pairs": lambda rows: pairs(rows, 16), "thumbs": thumbs, "steps": steps}
     assert counted == {view: {name: len(make(rows)) for name, rows in votes.items()} for view, make in views.items()}
@@ -78,7 +78,7 @@ def test_csv_holds_any_text(tmp_path: Path) -> None:
     csv.field_size_limit(2**30)
     dataset = nasty_dataset()
     write_dataset(dataset, tmp_path, 16)
-    for name, rows in {**dataset.sides(), "newest": dataset.newest}.items():
+    for name, rows in {**dataset.sides(), **dataset.newest_questions()}.items():
         path = tmp_path / "csv" / f"{name}.csv"
         with path.open(newline="", encoding="utf-8") as file:
             header, *lines = csv.reader(file)

@@ -79,6 +79,15 @@ def test_leaks_into_the_newest_questions_are_found() -> None:
     assert leaks(dataclasses.replace(dataset, newest=newest), settings) == [
         "newest holds votes that are not in train: 1"
     ]
+    of_judge = newest.assign(user_id=dataset.judge_train["user_id"].iloc[0])
+    held_out = dataclasses.replace(
+        dataset, judge_newest=of_judge, judge_train=pd.concat([dataset.judge_train, of_judge])
+    )
+    assert leaks(held_out, settings) == []
+    assert leaks(dataclasses.replace(sound, judge_newest=newest), settings) == [
+        "judge_newest holds votes that are not in judge_train: 1",
+        "the judge's users and the others share people: 1",
+    ]
     judge = dataset.judge_train["user_id"].iloc[0]
     assert leaks(dataclasses.replace(sound, newest=newest.assign(user_id=judge)), settings) == [
         "the judge's users and the others share people: 1"

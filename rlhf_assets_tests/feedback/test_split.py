@@ -11,6 +11,7 @@ import pytest
 from rlhf_assets.feedback.leaks import leaks
 from rlhf_assets.feedback.settings import SplitSettings
 from rlhf_assets.feedback.split import (
+    NEWEST,
     SIDES,
     Dataset,
     build_dataset,
@@ -177,7 +178,10 @@ def test_newest_is_what_this_week_trains_on_and_nobody_knew_before() -> None:
     assert build_dataset(rows, plain, earlier(WEEK, -1)).newest.empty  # a week later nobody asked anything
     assert build_dataset(rows[:2], plain, earlier(WEEK, 1)).newest["vote_id"].tolist() == [identity("vote 0")]
     judges = SplitSettings(judge_share=0.999999)
-    assert build_dataset(rows, judges, WEEK).newest.empty
+    held_out = build_dataset(rows, judges, WEEK)
+    assert held_out.newest.empty
+    assert set(held_out.judge_newest["vote_id"]) == {identity("vote 3"), identity("vote 4")}
+    assert dataset.judge_newest.empty
 
 
 def test_the_latest_vote_of_a_person_on_a_target_counts() -> None:
@@ -263,7 +267,7 @@ def test_frames_hold_what_their_name_says() -> None:
 
 def test_no_votes_make_an_empty_dataset_of_the_same_shape() -> None:
     empty, full = build_dataset(clean_frame(), SETTINGS, WEEK), build_dataset(many_votes(0, 100), SETTINGS, WEEK)
-    for name in (*full.sides(), "newest", "conflicts"):
+    for name in (*full.sides(), *NEWEST, "conflicts"):
         assert getattr(empty, name).empty
         pd.testing.assert_series_equal(getattr(empty, name).dtypes, getattr(full, name).dtypes)
     assert empty.superseded == 0

@@ -186,6 +186,7 @@ def test_nobody_of_the_web_can_use_schema_rlhf(admin):
             for act in ("select from", "insert into rlhf.forgotten values ('x') --", "delete from", "truncate"):
                 refused(somebody, f"{act} rlhf.forgotten")
             refused(somebody, "select * from rlhf.vote_details")
+            refused(somebody, "select * from rlhf.coverage")
             refused(somebody, "select rlhf.moment('2026-01-04')")
 
 

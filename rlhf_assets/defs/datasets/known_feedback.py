@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from rlhf_assets.defs.clean_feedback.clean_feedback import RAW
-from rlhf_assets.defs.raw_feedback.raw_feedback import ROWS
+from rlhf_assets.defs.raw_feedback.raw_feedback import COVERAGE, ROWS
 from rlhf_assets.feedback.weeks import first_week, weeks_between
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
 
@@ -27,13 +27,28 @@ def origin(store: ArtifactStore, cleaned: list[Artifact]) -> dict[str, Any]:
     return {
         "weeks": {"first": weeks[0], "last": weeks[-1], "number": len(weeks)},
         "rules": {artifact.card.week: artifact.card.code_version for artifact in cleaned},
-        "extractions": [
-            extraction(store, store.open(parent.path))
-            for artifact in cleaned
-            for parent in artifact.card.parents
-            if parent.week == artifact.card.week and parent.asset in RAW  # the others are its look-back
-        ],
+        "extractions": [extraction(store, raw) for raw in extractions(store, cleaned)],
     }
+
+
+def known_coverage(store: ArtifactStore, cleaned: list[Artifact]) -> "pd.DataFrame":
+    """How much of what was said in these clean weeks was rated; weeks extracted by an earlier version do not tell."""
+    import pandas as pd
+
+    from rlhf_assets.feedback.coverage import COVERAGE_SCHEMA
+
+    told = [raw.frame(COVERAGE) for raw in extractions(store, cleaned) if COVERAGE in raw.card.files]
+    return pd.concat([COVERAGE_SCHEMA.empty_table().to_pandas(), *told], ignore_index=True)
+
+
+def extractions(store: ArtifactStore, cleaned: list[Artifact]) -> list[Artifact]:
+    """The raw weeks that these clean weeks were made from, without their look-back."""
+    return [
+        store.open(parent.path)
+        for artifact in cleaned
+        for parent in artifact.card.parents
+        if parent.week == artifact.card.week and parent.asset in RAW
+    ]
 
 
 def extraction(store: ArtifactStore, used: Artifact) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from rlhf_assets.defs.datasets.known_feedback import clean_votes, origin
+from rlhf_assets.defs.datasets.known_feedback import clean_votes, known_coverage, origin
 from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
 from rlhf_assets.defs.partitions import RUN_A_WEEK, UP_TO_NOW, WEEKS, week_of_run
 from rlhf_assets.defs.reporting import OWNERS, mendable, report
@@ -16,7 +16,7 @@ from rlhf_assets.storage.artifacts import Artifact
 if TYPE_CHECKING:
     from rlhf_assets.feedback.split import Dataset
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 @launchpad_form
@@ -48,17 +48,19 @@ def reward_dataset(
     """Each person's current vote on each answer or step: train, validation and three tests; pairs, thumbs, steps."""
     from rlhf_assets.feedback.dataset_files import write_dataset
     from rlhf_assets.feedback.leaks import leaks
+    from rlhf_assets.feedback.propensity import inverse_propensity
     from rlhf_assets.feedback.split import build_dataset
 
     store, week, settings = artifacts.store, week_of_run(context), settings_of(config, SplitSettings)
     with mendable():
         clean, parents = clean_votes(store, week)
-        known = origin(store, parents)
+        known, rated = origin(store, parents), known_coverage(store, parents)
+    clean = clean.assign(inverse_propensity=inverse_propensity(clean, rated))
     dataset = build_dataset(clean, settings, week)
     leaking = leaks(dataset, settings)
     with store.draft("reward_dataset", week, context.run.run_id) as draft:
         views = write_dataset(dataset, draft.folder, settings.answers_per_state)
-        rows = {**dataset.sides(), "newest": dataset.newest, "conflicts": dataset.conflicts}
+        rows = {**dataset.sides(), **dataset.newest_questions(), "conflicts": dataset.conflicts}
         made = draft.commit(
             "rejected" if leaking else status_of(settings),
             parents=parents,
@@ -77,11 +79,11 @@ def reward_dataset(
 def load_dataset(artifact: Artifact) -> "Dataset":
     """The dataset of that artifact; RlhfError when a side leaks, since a check stops only its own run."""
     from rlhf_assets.feedback.leaks import leaks
-    from rlhf_assets.feedback.split import SIDES, Dataset
+    from rlhf_assets.feedback.split import NEWEST, SIDES, Dataset
 
-    if "newest.parquet" not in artifact.card.files:
+    if "judge_newest.parquet" not in artifact.card.files:
         raise RlhfError(f"{artifact.folder} was made by an earlier version of this project; make reward_dataset anew")
-    names = [*SIDES, *(f"judge_{side}" for side in SIDES), "newest", "conflicts"]
+    names = [*SIDES, *(f"judge_{side}" for side in SIDES), *NEWEST, "conflicts"]
     frames = {name: artifact.frame(f"{name}.parquet") for name in names}
     dataset = Dataset(artifact.card.week, **frames, superseded=artifact.card.counts["superseded"])
     if leaking := leaks(dataset, SplitSettings(**artifact.card.settings)):

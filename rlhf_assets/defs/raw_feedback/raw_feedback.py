@@ -9,8 +9,9 @@ from rlhf_assets.defs.reporting import OWNERS, mendable, report
 from rlhf_assets.defs.resources import Artifacts, Database
 from rlhf_assets.storage.artifacts import Artifact
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 ROWS = "rows.parquet"
+COVERAGE = "coverage.parquet"  # how much of what was said was rated, as numbers
 
 # a database that restarts is back within seconds, and a person who mistyped a password should not wait long
 RECONNECT = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL)
@@ -24,6 +25,9 @@ def extract(
     A week's card says what its source was like, so that a later change can be seen. When the connection is lost, the
     step goes on with the first week that this run has not written yet.
     """
+    import pyarrow.parquet as pq
+
+    from rlhf_assets.feedback.coverage import read_coverage
     from rlhf_assets.feedback.read import check_source, write_week
 
     asset, run_id, store = context.asset_key.to_user_string(), context.run.run_id, artifacts.store
@@ -38,6 +42,7 @@ def extract(
                 continue
             with store.draft(asset, week, run_id) as draft:
                 source = write_week(connection, kind, week, draft.folder / ROWS)
+                pq.write_table(read_coverage(connection, kind, week), draft.folder / COVERAGE)
                 made[week] = draft.commit(
                     code_version=CODE_VERSION, counts={"rows": source.rows}, figures={"source": asdict(source)}
                 )

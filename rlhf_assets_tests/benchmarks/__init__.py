@@ -1,0 +1,1 @@
+"""The parts of benchmarks that other figures rest on."""
