@@ -44,11 +44,7 @@ def figures_of(artifact: Artifact) -> dict[str, Any]:
         "artifact": artifact.relative_path,
         "status": card.status,
         "content_hash": card.content_hash,
-        **(
-            {"reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in card.reasons))}
-            if card.reasons
-            else {}
-        ),
+        **({"reasons": dg.MetadataValue.text("\n".join(card.reasons))} if card.reasons else {}),  # name segments: no md
         **card.counts,
         **numbers,
     }

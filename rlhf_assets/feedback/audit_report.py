@@ -1,30 +1,24 @@
-"""An audit as one HTML page that needs nothing beside it: style and pictures inside, no script, no text of users."""
+"""An audit as an HTML page."""
 
-import base64
 from collections.abc import Mapping
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from rlhf_assets.feedback.audit_checks import CHECKS, percent
 from rlhf_assets.feedback.audit_tables import share, tables
-from rlhf_assets.feedback.weeks import bounds
-
-TEMPLATE = Path(__file__).with_name("audit_report.html")
+from rlhf_assets.report import page
 
 
 def report_html(week: str, figures: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
-    """The page; `figures` with their `warnings`, `pictures` as PNG by what they show. Every name in it is escaped."""
-    from jinja2 import Environment, StrictUndefined
-
-    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return template.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        week=week,
-        last_day=(bounds(week)[1] - timedelta(days=1)).date().isoformat(),
-        headline=headline(figures),
-        warnings=[(CHECKS[name], sentences) for name, sentences in figures["warnings"].items() if sentences],
-        tables=tables(figures),
-        pictures={title: base64.b64encode(png).decode() for title, png in pictures.items()},
+    """The page; `figures` with their `warnings`, `pictures` as PNG by what they show."""
+    found = figures["warnings"].items()
+    return page(
+        "Feedback audit",
+        week,
+        headline(figures),
+        [(sentences, f"Usually: {CHECKS[name]}") for name, sentences in found if sentences],
+        "No check found anything, or there were too few votes to tell.",
+        tables(figures),
+        pictures,
     )
 
 

@@ -1,24 +1,12 @@
 """An audit's figures as short tables of text, for the report and for the terminal alike."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rlhf_assets.feedback.audit_checks import BEFORE, DISTRIBUTIONS, LENGTHS, percent
-from rlhf_assets.feedback.estimates import Estimate
+from rlhf_assets.report import EMPTY, Table, interval, number
 
-EMPTY = "–"
 OPINIONS = ("good", "neither", "bad", "unrated")  # as rlhf.activity names them
-
-
-@dataclass(frozen=True)
-class Table:
-    """`rows` are as wide as `columns`, the first of which names the row; `note` says how to read it."""
-
-    title: str
-    note: str
-    columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
 
 
 def tables(figures: Mapping[str, Any]) -> list[Table]:
@@ -154,15 +142,3 @@ def usage(of: Mapping[str, Any] | None) -> tuple[str, str, str, str]:
 
 def share(value: float | None) -> str:
     return EMPTY if value is None else percent(value)
-
-
-def number(value: float) -> str:
-    return f"{value:.2f}"
-
-
-def interval(of: Estimate | None, shown: Any) -> str:
-    """`58 % (54 % to 62 %)`; without the interval where there is none."""
-    if of is None:
-        return EMPTY
-    value = shown(of["value"])
-    return value if of["low"] is None else f"{value} ({shown(of['low'])} to {shown(of['high'])})"

@@ -4,8 +4,10 @@ import json
 import re
 from collections.abc import Sequence
 
+import pandas as pd
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
+TEXTS = ["query", "response", "context", "steps_before"]  # what the model reads of a vote
 Features = dict[str, list[int]]  # one row's input_ids, attention_mask, ...
 
 
@@ -32,8 +34,9 @@ def encode(
 ) -> list[Features]:
     """Tokenise rows, unpadded, each at most `tokenizer.model_max_length` long.
 
-    A row that is too long loses its earlier turns first, then its earlier steps (both oldest first), then the end of
-    its answer; the question is cut only where it alone fills more than half of the room.
+    A row that is too long loses its earlier turns first, then its earlier steps (both oldest first), then the start of
+    its answer, whose end says whether it got anywhere; the question is cut, at its end, only where it alone fills more
+    than half of the room.
     """
     nothing = ["[]"] * len(queries)
     rows = list(zip(queries, responses, contexts or nothing, steps_before or nothing, strict=True))
@@ -48,23 +51,36 @@ def encode(
     return features
 
 
+def encode_frame(tokenizer: PreTrainedTokenizerBase, texts: pd.DataFrame) -> list[Features]:
+    """Each row's columns TEXTS, encoded."""
+    return encode(tokenizer, *(texts[name].tolist() for name in TEXTS))
+
+
 def shortened(tokenizer: PreTrainedTokenizerBase, parts: tuple[str, str, str], response: str) -> BatchEncoding:
     """Tokenise one over-long row within `tokenizer.model_max_length`."""
     turns, question, steps = parts
-    spare = tokenizer.model_max_length - len(tokenizer(question, response, verbose=False)["input_ids"])
+    room = tokenizer.model_max_length - tokenizer.num_special_tokens_to_add(pair=True)
+    asked = len(tokenizer(question, add_special_tokens=False, verbose=False)["input_ids"])
+    answer = tail(tokenizer, response, max(room - asked, room // 2))
+    spare = room - asked - len(tokenizer(answer, add_special_tokens=False)["input_ids"])
     kept_steps = tail(tokenizer, steps, spare)
     spare -= len(tokenizer(kept_steps, add_special_tokens=False)["input_ids"])
     return tokenizer(
         tail(tokenizer, turns, spare) + question + kept_steps,
-        response,
-        truncation="longest_first",  # the answer's end, until question and answer are of one length
+        answer,
+        truncation="longest_first",  # a question of more than half, and what parting words made more of them
         max_length=tokenizer.model_max_length,
     )
 
 
 def tail(tokenizer: PreTrainedTokenizerBase, text: str, tokens: int) -> str:
-    """The last whole words of `text` that make at most `tokens` tokens, all of it where that fits."""
+    """The last words of `text` that make at most about `tokens` tokens, all of it where that fits; whole words, except
+    in what has hardly any spaces, as Chinese has."""
     starts = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"]
     if len(starts) <= tokens:
         return text
-    return re.sub(r"^\S*\s*", "", text[starts[-tokens][0] :]) if tokens > 0 else ""
+    if tokens <= 0:
+        return ""
+    start = starts[-tokens][0]
+    whole = start == 0 or text[start - 1].isspace()
+    return text[start:] if whole else re.sub(r"^\S{0,30}\s+", "", text[start:])

@@ -53,7 +53,7 @@ def load_classifier(
         raise RlhfError(f"the tokenizer of {name!r} has neither PAD nor EOS; choose another model")
     model.config.pad_token_id = tokenizer.pad_token_id
     head(model).register_forward_hook(in_full_precision)
-    limits = (max_length, tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None))
+    limits = (max_length, tokenizer.model_max_length, positions(model))
     tokenizer.model_max_length = min(limit for limit in limits if limit is not None)
     return model, tokenizer
 
@@ -61,6 +61,14 @@ def load_classifier(
 def head(model: PreTrainedModel) -> nn.Linear:
     """The last layer, from the pooled text (or, in decoders, each token) to the one output."""
     return [layer for layer in model.modules() if isinstance(layer, nn.Linear) and layer.out_features == 1][-1]
+
+
+def positions(model: PreTrainedModel) -> int | None:
+    """How many tokens the model has positions for; None where its architecture sets no limit."""
+    for name, layer in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(layer, nn.Embedding) and layer.padding_idx is not None:
+            return layer.num_embeddings - layer.padding_idx - 1  # RoBERTa and its kin count from behind PAD
+    return getattr(model.config, "max_position_embeddings", None)
 
 
 def in_full_precision(layer: nn.Linear, inputs: tuple[Tensor], output: Tensor) -> Tensor:

@@ -5,15 +5,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rlhf_assets.compute import Compute, autocast
 from rlhf_assets.errors import RlhfError
-from rlhf_assets.reward.inputs import Features, encode
+from rlhf_assets.reward.inputs import TEXTS, Features, encode, encode_frame
 from rlhf_assets.reward.loading import load_classifier
 
 CALIBRATION = "calibration.json"
+LONG = 512  # tokens
+BATCH = 64  # texts: more fill the caches and gain nothing
 
 
 class RewardScorer:
@@ -37,15 +40,28 @@ class RewardScorer:
         responses: Sequence[str],
         contexts: Sequence[str] | None = None,
         steps_before: Sequence[str] | None = None,
-        batch_size: int = 64,
+        batch_size: int = BATCH,
     ) -> np.ndarray:
         """Raw outputs (n,) in the order given; contexts and steps_before are JSON texts as in `inputs.pair`."""
         features = encode(self.tokenizer, queries, responses, contexts, steps_before)
         return outputs(self.model, self.tokenizer, features, self.compute, batch_size)
 
+    def score_votes(self, votes: pd.DataFrame) -> np.ndarray:
+        """Raw output (n,) for the text of each vote; see `said_of`."""
+        return said_of(self.model, self.tokenizer, votes, self.compute)
+
     def calibrated(self, raw: np.ndarray) -> np.ndarray:
         """The rating in [0, 1] that a raw output stands for, by the line fitted on the validation votes."""
         return np.clip(self.gain * raw + self.bias, 0.0, 1.0)
+
+
+def said_of(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, votes: pd.DataFrame, compute: Compute
+) -> np.ndarray:
+    """The model's output (n,) for the text of each vote, with columns TEXTS, each distinct text read once."""
+    number = votes.groupby(TEXTS, sort=False, dropna=False).ngroup().to_numpy()
+    texts = votes.loc[~pd.Series(number, votes.index).duplicated()]
+    return outputs(model, tokenizer, encode_frame(tokenizer, texts), compute, BATCH)[number]
 
 
 def outputs(
@@ -66,7 +82,13 @@ def outputs(
 
 
 def by_length(features: list[Features], batch_size: int) -> Iterator[list[int]]:
-    """Batches of row numbers, longest first, so that a batch too large for memory fails at once."""
+    """Batches of row numbers, longest first, so that a batch too large for memory fails at once.
+
+    Of rows longer than LONG there are fewer in a batch, as many as make no more tokens.
+    """
     order = sorted(range(len(features)), key=lambda i: -len(features[i]["input_ids"]))
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
+    while order:
+        longest = max(LONG, len(features[order[0]]["input_ids"]))
+        rows = max(1, batch_size * LONG // longest)
+        yield order[:rows]
+        order = order[rows:]

@@ -16,26 +16,62 @@ class RewardSettings(Settings):
     model_path: str | None = Field(
         None, description="Folder of an earlier reward model to continue from, instead of the base model."
     )
-    epochs: int = Field(4, gt=0, description="Passes over the training votes; the best by validation is kept.")
+    depth: float = Field(
+        0.67,
+        gt=0,
+        le=1,
+        description="Share of a BERT encoder's layers (all but one at most) that read before the mean of all "
+        "tokens is taken; later ones have forgotten the wording (see reward/pooling.py). Other architectures are taken "
+        "whole and pool as they do.",
+    )
+    epochs: int = Field(5, ge=0, description="Passes over the training votes; the best by validation is kept.")
     learning_rate: float = Field(
         2e-4, gt=0, description="Peak of AdamW's rate; suits small encoders, 2e-5 suits those of 100 million weights."
     )
+    layer_decay: float = Field(
+        0.8, gt=0, le=1, description="Share of the rate of the layer above at which a layer learns; see optimizer.py."
+    )
     batch_size: int = Field(16, gt=0, description="Texts a step; 32 learned less from few thousand votes.")
-    thumb_weight: float = Field(
-        0.4,
-        gt=0,
-        description="What a thumb counts beside a 1-5 score: people who give "
-        "thumbs to one text differ by a variance of 0.10, those who give scores by 0.04 (demo).",
+    score_weight: float = Field(1.0, ge=0, description="What a 1-5 score counts, by its squared error.")
+    thumb_weight: float = Field(0.1, ge=0, description="What a thumb without score counts, by its cross-entropy.")
+    pair_weight: float = Field(
+        0.1, ge=0, description="What all pairs of answers to one question count together, by Bradley-Terry."
+    )
+    step_weight: float = Field(1.0, ge=0, description="What a vote on a step counts beside one on an answer.")
+    maximum_inverse_propensity: float = Field(
+        1.0,
+        ge=1,
+        description="How many times more, or less, a vote may count because answers such as this one, by segment and "
+        "length, are seldom, or often, rated at all; 3 tames what few votes would cost in noise. 1 is off: it earns "
+        "only where people rate their own chats and the silent would have said something else.",
     )
     max_length: int = Field(
-        256, ge=16, description="Tokens of question and answer together; cut to what the model can take."
+        512, ge=16, description="Tokens of question and answer together; cut to what the model can take."
     )
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decay of matrices; biases and norms have none.")
     warmup_share: float = Field(
         0.1, ge=0, lt=1, description="Share of all steps in which the rate rises; it falls linearly to 0 in the rest."
     )
     seed: int = Field(0, ge=0, description="Seed of the head's weights and the order of batches.")
+    checkpoint_steps: int = Field(
+        500,
+        gt=0,
+        description="Steps between two checkpoints, a few minutes on a CPU; each is of five times the "
+        "weights that learn.",
+    )
     minimum_rows: int = Field(30, gt=0, description="Training votes below which no model is trained at all.")
     minimum_test_questions: int = Field(
         20, gt=0, description="Questions among the test votes below which no model is accepted: fewer prove nothing."
+    )
+    maximum_calibration_error: float = Field(
+        0.1,
+        gt=0,
+        description="Expected calibration error, in scores of 0 to 1, which a model must not surely exceed: 0.1 is 0.4 "
+        "points of 1 to 5, half of what moves a person to another button.",
+    )
+    maximum_length_excess: float = Field(
+        0.3,
+        gt=0,
+        description="How far the score's Spearman correlation with answer length must not surely lie from the ratings' "
+        "own, either way. Noise in ratings halves their correlation, so an honest model shows up to 0.2 more.",
     )

@@ -12,3 +12,8 @@ def home() -> Path:
 def artifact_root() -> str:
     """`RLHF_ARTIFACTS`, a folder or an fsspec URL, else `artifacts` in the home."""
     return os.environ.get("RLHF_ARTIFACTS") or str(home() / "artifacts")
+
+
+def checkpoint_file(asset: str, week: str) -> Path:
+    """Where the training of that asset and week notes how far it is; weights and numbers, no text."""
+    return home() / "checkpoints" / asset / f"{week}.pt"

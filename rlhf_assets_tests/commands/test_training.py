@@ -8,10 +8,11 @@ from random import Random
 import pytest
 
 from rlhf_assets.commands.training import FEEDBACK, REWARD, run_config
-from rlhf_assets.feedback.weeks import bounds, first_week, last_closed_week
+from rlhf_assets.feedback.weeks import bounds, first_week, last_closed_week, weeks_between
 from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets.storage.home import artifact_root
 from rlhf_assets_tests.commands.runner import json_lines, rlhf
+from rlhf_assets_tests.defs.world import freshly_loaded
 from rlhf_assets_tests.tiny_models import tiny_encoder
 
 WEEK = first_week()  # as-of assets look at all weeks before
@@ -38,17 +39,18 @@ def ratings(people: int, each: int) -> Iterator[dict]:
 
 
 @pytest.fixture
-def project(settings: None, dagster_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project of its own: feedback of one week in the database, a tiny model as the project's own."""
+def project(settings: None, dagster_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Settings of a project of its own: feedback of one week in the database, a tiny model as the project's own."""
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", dagster_db)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
     toml = tmp_path / "rlhf.toml"
     toml.write_text(
-        f'[RewardSettings]\nbase_model = "{tiny_encoder(tmp_path / "encoder")}"\nepochs = 5\n'
-        "learning_rate = 3e-3\nminimum_rows = 5\n"
+        f'[RewardSettings]\nbase_model = "{tiny_encoder(tmp_path / "encoder")}"\nepochs = 2\n'
+        "learning_rate = 5e-4\nminimum_rows = 5\n"
     )
-    monkeypatch.setenv("RLHF_SETTINGS", str(toml))
-    assert rlhf("import", "-", stdin=json_lines(*ratings(people=20, each=12))).exit_code == 0
+    with freshly_loaded({"RLHF_SETTINGS": str(toml)}):
+        assert rlhf("import", "-", stdin=json_lines(*ratings(people=40, each=12))).exit_code == 0
+        yield toml
 
 
 @pytest.mark.usefixtures("project")
@@ -67,7 +69,7 @@ def test_from_imported_feedback_to_a_recorded_reward_model() -> None:
     }
     store = ArtifactStore(artifact_root())
     own = store.of_week("reward_model", WEEK)[-1]
-    assert (own.card.status, own.card.settings["epochs"]) == ("accepted", 5)
+    assert (own.card.status, own.card.settings["epochs"]) == ("accepted", 2)
 
     assert rlhf("train", "reward", "--week", WEEK, "--epochs", 1, "--model-path", own.local()).exit_code == 0
     tried = {name: store.of_week(name, WEEK)[-1].card for name in ("reward_model", "judge_model")}
@@ -81,6 +83,31 @@ def test_from_imported_feedback_to_a_recorded_reward_model() -> None:
     assert len(listed) == 4
     assert listed[-2:] == report["runs"]
     assert rlhf("runs").stdout.count(WEEK) == 4
+
+
+def test_a_refused_model_is_one_line_and_a_completed_row_feeds_no_policy_and_ends_no_backfill(project: Path) -> None:
+    project.write_text(f"{project.read_text()}minimum_test_questions = 1000\n")
+    _, second = weeks = weeks_between(WEEK, last_closed_week())[:2]
+    assert rlhf("backfill", "--from", WEEK, "--to", second, "--local").exit_code == 0
+
+    refused = rlhf("train", "reward", "--week", WEEK)
+    assert refused.exit_code == 1
+    told = [line for line in refused.stderr.splitlines() if "reward_model" in line and "fewer than 1000" in line]
+    assert len(told) == 1
+    assert "reward_model failed: rejected: its test votes are on " in told[0]
+    assert "Traceback" not in refused.stderr
+    rows = json.loads(rlhf("runs", "--json").stdout)["runs"]
+    assert {row["model_type"]: row["training_status"] for row in rows} == {"reward": "completed", "judge": "completed"}
+    assert {row["metrics"]["gate"] for row in rows} == {"rejected"}
+    assert all("fewer than 1000" in row["metrics"]["reasons"][0] for row in rows)
+
+    policy = rlhf("backfill", "--from", WEEK, "--to", WEEK, "--assets", "ppo_policy", "--local")
+    assert policy.exit_code == 0
+    assert f"no reward_model of week {WEEK} is accepted; the newest one is rejected (its test votes" in policy.stderr
+
+    several = ("--from", WEEK, "--to", second, "--assets", "reward_dataset,reward_model", "--local")
+    assert rlhf("backfill", *several).exit_code == 1
+    assert ArtifactStore(artifact_root()).weeks("reward_model") == weeks
 
 
 @pytest.mark.usefixtures("project")

@@ -12,6 +12,18 @@ from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
 from rlhf_assets_tests.tiny_models import tiny_llama
 
 WEEK = last_closed_week()
+HALF, NOTHING = ({"value": value, "low": value - 0.1, "high": value + 0.1, "n": 400} for value in (0.5, 0.0))
+GOOD_FIGURES: dict[str, Any] = {  # those of a reward model that the gates look at
+    "questions": 100,
+    **{"mse": HALF, "mse_ratio": HALF, "by_kind": {}, "by_segment": {}, "calibration": {"ece": NOTHING}},
+    "length": {
+        "mse_ratio": HALF,
+        "excess": NOTHING,
+        "questions": 60,
+        "correlation_of_score": HALF,
+        "correlation_of_ratings": HALF,
+    },
+}
 
 
 def lay(store: ArtifactStore, asset: str, week: str, status: Any = "accepted", **card: Any) -> Artifact:
@@ -43,11 +55,16 @@ def lay_scorer(store: ArtifactStore, asset: str, encoder: Path, **card: Any) -> 
 
 
 def materialize(
-    asset: dg.AssetsDefinition, store: ArtifactStore, instance: dg.DagsterInstance | None = None, **settings: Any
+    asset: dg.AssetsDefinition,
+    store: ArtifactStore,
+    instance: dg.DagsterInstance | None = None,
+    processes: int = 1,
+    **settings: Any,
 ) -> dg.ExecuteInProcessResult:
     from rlhf_assets.defs.resources import Artifacts, ComputeResource, Gold
 
-    resources = {"artifacts": Artifacts(root=str(store.root)), "compute": ComputeResource(device="cpu"), "gold": Gold()}
+    compute = ComputeResource(device="cpu", processes=processes)
+    resources = {"artifacts": Artifacts(root=str(store.root)), "compute": compute, "gold": Gold()}
     return dg.materialize(
         [asset],
         partition_key=WEEK,

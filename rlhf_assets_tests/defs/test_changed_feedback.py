@@ -188,6 +188,20 @@ def test_a_forgotten_person_is_nowhere_any_more(world: World, monkeypatch: pytes
     assert forget_person(world, user).rows == {"policy_evaluation": 3}
 
 
+def test_a_forgotten_person_is_in_no_row_that_a_model_gets_most_wrong(world: World) -> None:
+    (model, *_) = world.store.of_week("reward_model", LAST)
+    before = {name: model.frame(name) for name in ("worst_rows.parquet", "test_predictions.parquet")}
+    user = before["worst_rows.parquet"]["user_id"].iloc[0]
+    forgotten = forget_person(world, user)
+    own = {name: int((rows["user_id"] == user).sum()) for name, rows in before.items()}
+    assert forgotten.rows["reward_model"] == sum(own.values())
+    model = world.store.open(model.relative_path)
+    for name, rows in before.items():
+        left = model.frame(name)
+        assert (len(left), user in set(left["user_id"])) == (len(rows) - own[name], False)
+        assert file_sha256(model.local() / name) == model.card.files[name]
+
+
 def test_an_id_that_nobody_has_is_refused(world: World) -> None:
     with pytest.raises(RlhfError, match="nobody has the id 0000"):
         forget_person(world, "00000000-0000-0000-0000-000000000000")

@@ -1,5 +1,6 @@
 """Model assets on artifacts laid out by hand: what they warn of, and what a failure says and leaves."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,15 @@ import psycopg
 import pytest
 
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
-from rlhf_assets_tests.defs.by_hand import WEEK, lay_policy, lay_scorer, materialize, why_failed, with_frames
+from rlhf_assets_tests.defs.by_hand import (
+    GOOD_FIGURES,
+    WEEK,
+    lay_policy,
+    lay_scorer,
+    materialize,
+    why_failed,
+    with_frames,
+)
 from rlhf_assets_tests.policy.conftest import constant
 from rlhf_assets_tests.reward.votes import votes
 from rlhf_assets_tests.tiny_models import tiny_encoder, tiny_gpt2
@@ -25,16 +34,42 @@ def test_a_model_of_few_votes_is_trained_and_says_so(
 ) -> None:
     from rlhf_assets.defs.reward_model.reward_model import reward_model
 
-    train = votes(rows).assign(cluster="jobs", chat_id=None, vote_id=None, week=WEEK)
-    frames = {f"{voters}{side}": train.head(0) for voters in ("", "judge_") for side in ("train", "validation", "test")}
-    others = {"newest": train.head(0), "judge_newest": train.head(0), "conflicts": train}
-    with_frames(store, "reward_dataset", {**frames, **others, "train": train}, counts={"superseded": 0})
+    lay_dataset(store, rows)
     result = materialize(reward_model, store, base_model=str(tiny_encoder(tmp_path / "encoder")), epochs=1)
     assert result.success
     (event,) = result.get_asset_materialization_events()
     metadata = event.materialization.metadata
     assert metadata["train"].value == rows
     assert metadata.get("warning") == (warning and dg.MetadataValue.text(warning))
+
+
+def lay_dataset(store: ArtifactStore, rows: int) -> None:
+    """So many votes to train on and none to test on."""
+    train = votes(rows).assign(cluster="jobs", chat_id=None, vote_id=None, week=WEEK)
+    frames = {f"{voters}{side}": train.head(0) for voters in ("", "judge_") for side in ("train", "validation", "test")}
+    others = {"newest": train.head(0), "judge_newest": train.head(0), "conflicts": train}
+    with_frames(store, "reward_dataset", {**frames, **others, "train": train}, counts={"superseded": 0})
+
+
+def test_several_processes_train_where_compute_says_so_and_no_checkpoint_stays(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from rlhf_assets.defs.reward_model.reward_model import reward_model
+
+    monkeypatch.setenv("RLHF_HOME", str(tmp_path / "home"))
+    checkpoint = tmp_path / "home" / "checkpoints" / "reward_model" / f"{WEEK}.pt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"half a file")
+    checkpoint.with_name(f"{checkpoint.name}.123").write_bytes(b"of a run that was killed as it wrote")
+    lay_dataset(store, 40)
+    encoder = str(tiny_encoder(tmp_path / "encoder"))
+    with caplog.at_level(logging.INFO):
+        assert materialize(reward_model, store, processes=2, base_model=encoder, epochs=1).success
+    assert ("rlhf_assets.reward.together", "training 3/3") in {
+        (record.name, record.getMessage()[:12]) for record in caplog.records
+    }
+    assert not list(checkpoint.parent.iterdir())
+    assert not list((Path(store.root) / ".drafts").iterdir())
 
 
 def cut_reward(store: ArtifactStore, tmp_path: Path) -> None:
@@ -79,7 +114,7 @@ def test_a_model_that_cannot_serve_fails_ppo_in_one_line_and_touches_nothing(
     prompts = {"prompt_id": queries, "query": queries, "context": "[]", "system_prompt": None, "side": "train"}
     with_frames(store, "policy_prompts", {"prompts": pd.DataFrame(prompts)})
     lay_policy(store, "sft_policy")
-    lay_scorer(store, "reward_model", tiny_encoder(tmp_path / "encoder"))
+    lay_scorer(store, "reward_model", tiny_encoder(tmp_path / "encoder"), figures=GOOD_FIGURES)
     fault(store, tmp_path)
     before = contents(store)
     with dg.DagsterInstance.ephemeral() as instance:

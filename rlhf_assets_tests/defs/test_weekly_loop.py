@@ -171,12 +171,13 @@ def test_a_backfill_of_models_is_a_run_and_a_row_a_week(world: World, workspace:
 
 def test_a_launch_from_the_ui_is_one_row_a_model(world: World, workspace: WorkspaceProcessContext) -> None:
     """What the UI sends for one week of two models, run by a process of its own."""
+    checks = [spec.name for spec in world.module("reward_model.checks").checks_of("judge_model")]
     selector = {
         "repositoryLocationName": world.module("automation.launch").LOCATION,
         "repositoryName": "__repository__",
         "pipelineName": "__ASSET_JOB",
         "assetSelection": [{"path": ["judge_model"]}, {"path": ["sft_policy"]}],
-        "assetCheckSelection": [],
+        "assetCheckSelection": [{"assetKey": {"path": ["judge_model"]}, "name": name} for name in checks],
     }
     asked = {
         "mode": "default",
@@ -274,8 +275,8 @@ def test_a_rejected_reward_model_feeds_no_policy(world: World) -> None:
     """In a week of its own, where no other reward model is there to be used."""
     week = WEEKS[1]
     assert world.materialize("reward_dataset", "policy_prompts", "sft_policy", week=week)
-    untrained = {"epochs": 1, "learning_rate": 1e-12}
-    assert world.materialize("reward_model", "ppo_policy", week=week, config={"reward_model": untrained})
+    untested = {"minimum_test_questions": 10**6}
+    assert world.materialize("reward_model", "ppo_policy", week=week, config={"reward_model": untested})
     world.record()
     rows = {row["model_type"]: row for row in world.rows(world.last_run().run_id)}
     assert rows["reward"]["metrics"]["gate"] == "rejected"

@@ -30,8 +30,8 @@ SETTINGS = """
 judge_share = 0.4
 [RewardSettings]
 base_model = "{encoder}"
-epochs = 5
-learning_rate = 3e-3
+epochs = 2
+learning_rate = 5e-4
 minimum_test_questions = 1
 [SftSettings]
 base_model = "{llama}"

@@ -19,6 +19,6 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def reward_model(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reward")
-    settings = RewardSettings(base_model=str(encoder), epochs=6, learning_rate=3e-3)
+    settings = RewardSettings(base_model=str(encoder), epochs=6, learning_rate=5e-4)
     train_reward(votes(300), votes(60, seed=1), settings, Compute("cpu", "fp32"), folder)
     return folder

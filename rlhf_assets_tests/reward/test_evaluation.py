@@ -12,7 +12,7 @@ from rlhf_assets_tests.reward.votes import votes
 def answers(*rows: tuple[str, str, float]) -> pd.DataFrame:
     """Votes on whole answers from (query, response, score)."""
     frame = pd.DataFrame(rows, columns=["query", "response", "score"])
-    return frame.assign(context="[]", kind="message", segment="worker")
+    return frame.assign(context="[]", kind="message", is_thumb=False, segment="worker", week="2026-11-15")
 
 
 def test_figures_worked_by_hand() -> None:
@@ -53,6 +53,43 @@ def test_pairs_are_answers_to_one_question_that_were_rated_differently() -> None
     other_chat = test.assign(context=[f"[{i}]" for i in range(7)])
     assert evaluate_reward(predicted, other_chat, 0.5)["pair_accuracy"]["n"] == 0
     assert evaluate_reward(predicted, test.assign(kind="step"), 0.5)["pair_accuracy"]["n"] == 0
+
+
+def test_a_thumb_up_is_not_more_than_a_four() -> None:
+    test = answers(
+        ("a", "liked", 1.0), ("a", "scored", 0.75), ("a", "disliked", 0.0),
+        ("b", "x", 0.75), ("b", "y", 0.5), ("b", "x", 0.0), ("b", "y", 1.0),  # scores say more than thumbs
+    )  # fmt: skip
+    test["is_thumb"] = [True, False, True, False, False, True, True]
+    figure = evaluate_reward(np.array([0.5, 0.1, 0.4, 0.9, 0.8, 0.9, 0.8]), test, 0.5)["pair_accuracy"]
+    assert (figure["value"], figure["n"]) == (1.0, 2)
+
+
+def test_pairs_fall_into_bins_by_how_far_their_ratings_lie_apart() -> None:
+    test = answers(("a", "x", 0.0), ("a", "y", 0.25), ("a", "z", 1.0), ("b", "x", 0.0), ("b", "y", 0.5))
+    #    margins: xy of a 0.25, right; yz of a 0.75, wrong; xz of a 1.0, right; xy of b 0.5, a tie
+    figures = evaluate_reward(np.array([0.1, 0.5, 0.3, 0.2, 0.2]), test, 0.5)["by_margin"]
+    found = {name: (figure["value"], figure["n"]) for name, figure in figures.items()}
+    assert found == {"up to 1 point": (1.0, 1), "1 to 2 points": (0.5, 1), "over 2 points": (0.5, 2)}
+
+
+def test_many_segments_and_weeks_are_shown_in_part_and_as_they_can_be_shown() -> None:
+    test = votes(300).assign(segment=[f"s{i // 6}\x1b[2J" if i > 30 else "main" for i in range(300)])
+    test["week"] = [f"2026-{1 + i % 12:02}-{1 + i % 25:02}" for i in range(300)]
+    figures = evaluate_reward(test["score"].to_numpy() * 0.9, test, 0.5)
+    assert len(figures["by_segment"]) == len(figures["by_week"]) == 20
+    assert figures["by_segment"]["main"]["mse"]["n"] == 31
+    assert "\x1b" not in str(list(figures["by_segment"]))
+    assert max(figures["by_week"]) == test["week"].max()
+
+
+def test_segments_whose_names_look_alike_are_told_apart() -> None:
+    names = [f"people who look for their first job in {what}" for what in ("solar", "wind")]
+    test = votes(200).assign(segment=[names[i // 4 % 2] for i in range(200)])
+    predicted = test["score"].where(test["segment"] == names[1], 1 - test["score"]).to_numpy()
+    of = evaluate_reward(predicted, test, 0.5)["by_segment"]
+    assert [name[38:] for name in of] == [" …", " … (2)"]
+    assert [figures["spearman"]["value"] for figures in of.values()] == pytest.approx([-1, 1])
 
 
 def test_intervals_hold_the_value_and_are_wider_where_votes_share_a_question() -> None:

@@ -52,11 +52,17 @@ def test_then_its_oldest_steps(tokenizer: PreTrainedTokenizerBase) -> None:
     assert left.endswith("energy ask your utility [SEP] good [SEP]")
 
 
-def test_then_the_end_of_its_answer(tokenizer: PreTrainedTokenizerBase) -> None:
+def test_then_the_start_of_its_answer(tokenizer: PreTrainedTokenizerBase) -> None:
     left = decoded(tokenizer, contexts=CONTEXT, steps_before=STEPS, responses="great " + "useful " * 30 + "bad")
-    assert left.startswith("[CLS] find a job [SEP] great useful useful")
-    assert left.count("useful") == 17
-    assert "bad" not in left
+    assert left.startswith("[CLS] find a job [SEP] useful useful")
+    assert left.endswith("useful bad [SEP]")
+    assert 16 <= left.count("useful") <= 17
+    assert "great" not in left
+
+
+def test_an_answer_without_spaces_is_cut_inside(tokenizer: PreTrainedTokenizerBase) -> None:
+    left = decoded(tokenizer, responses="a" * 30 + "z" * 30)
+    assert left.replace(" ##", "").replace("##", "").count("z") >= 16
 
 
 def test_a_question_too_long_by_itself_shares_the_room_with_the_answer(tokenizer: PreTrainedTokenizerBase) -> None:

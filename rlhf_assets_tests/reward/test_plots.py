@@ -22,10 +22,10 @@ def test_predictions_by_score_also_where_some_scores_are_missing(given: list[flo
 
 def test_history_with_and_without_validation() -> None:
     history = [
-        {"epoch": 1, "train_mse": 0.2, "validation_mse": 0.15},
-        {"epoch": 2, "train_mse": 0.1, "validation_mse": 0.12},
+        {"epoch": 1, "train_loss": 0.2, "validation_loss": 0.15},
+        {"epoch": 2, "train_loss": 0.1, "validation_loss": 0.12},
     ]
-    blind = [{**row, "validation_mse": None} for row in history]
+    blind = [{**row, "validation_loss": None} for row in history]
     pictures = {training_history(history, 1), training_history(history, 2), training_history(blind, 2)}
     assert len(pictures) == 3
     assert min(map(colours, pictures)) > 10

@@ -72,9 +72,9 @@ def test_no_rows(reward_model: Path) -> None:
 
 def test_public_score_gives_raw_and_calibrated_in_order(reward_model: Path) -> None:
     rows = [
-        {"query": "find a job", "response": "bad poor useless"},
-        {"query": "find a job", "response": "good great useful clear good great"},
-        {"query": "find a job", "response": "good bad", "context": [{"role": "user", "content": "wind"}]},
+        {"query": "How do I find a job in solar near 3?", "response": "bad poor useless"},
+        {"query": "How do I find a job in solar near 3?", "response": "good great useful clear good great"},
+        {"query": "How do I find a job?", "response": "good bad", "context": [{"role": "user", "content": "wind"}]},
     ]
     scored = score(str(reward_model), rows, FP32)
     line = json.loads((reward_model / "calibration.json").read_text())

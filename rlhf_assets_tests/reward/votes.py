@@ -25,6 +25,7 @@ def votes(rows: int, seed: int = 0) -> pd.DataFrame:
                 "segment": ("worker", "student", None)[i % 5 % 3],
                 "is_thumb": kind in (0, words) and i % 2 == 0,
                 "user_id": f"user {i % 7}",
+                "week": ("2026-11-08", "2026-11-15")[i % 2],
             }
         )
     return pd.DataFrame(made)

@@ -53,7 +53,8 @@ def materialize_weeks(
     """Materialize these assets for the weeks `first` to `last` in this process and say whether all succeeded.
 
     Feedback of several weeks is one run; with a model or a dataset among the assets each week is a run, oldest first,
-    and the first failure ends it. Failures are logged, a line a step.
+    and the first failure ends it, unless all that failed is what its own checks refused, as a week of too few votes.
+    Failures are logged, a line a step.
     """
     end_orphans(instance)
     job, selection, process = asset_job(), chosen(keys), {PROCESS: process_of_this()}
@@ -66,10 +67,13 @@ def materialize_weeks(
     if first != last and all(job.asset_layer.get(key).backfill_policy == ONE_RUN for key in selection):
         tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
         return succeeded(job.execute_in_process(tags=tags | process, **how))
-    return all(
-        succeeded(job.execute_in_process(partition_key=week, tags=process, **how))
-        for week in weeks_between(first, last)
-    )
+    done = True
+    for week in weeks_between(first, last):
+        result = job.execute_in_process(partition_key=week, tags=process, **how)
+        done &= succeeded(result)
+        if not (result.success or only_refused(result)):
+            break
+    return done
 
 
 def process_of_this() -> str:
@@ -117,6 +121,12 @@ def succeeded(result: dg.ExecuteInProcessResult) -> bool:
         elif reason := why_skipped(event):
             log.warning(reason)
     return result.success
+
+
+def only_refused(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether each step that failed had made its asset, so that nothing is wrong but what was made."""
+    failed = {event.step_key for event in result.all_events if event.is_step_failure}
+    return bool(failed) and failed <= {event.step_key for event in result.get_asset_materialization_events()}
 
 
 def what_failed(event: dg.DagsterEvent) -> str:

@@ -10,6 +10,8 @@ from rlhf_assets.defs.partitions import RUN_A_WEEK, WEEKS, week_of_run
 from rlhf_assets.defs.reporting import GPU_TAGS, OWNERS, few_rows, image, mendable, report, skip
 from rlhf_assets.defs.resources import Artifacts, ComputeResource
 from rlhf_assets.policy.settings import PpoSettings
+from rlhf_assets.reward.settings import RewardSettings
+from rlhf_assets.settings import project_settings
 from rlhf_assets.storage.artifacts import ArtifactStore
 
 CODE_VERSION = "1"
@@ -48,6 +50,7 @@ def ppo_policy(
     """The fine-tuned policy after PPO against the week's accepted reward model; a candidate until promotion."""
     from rlhf_assets.policy.plots import training_history
     from rlhf_assets.policy.ppo import train_ppo
+    from rlhf_assets.reward.gate import reasons_today
     from rlhf_assets.reward.scoring import RewardScorer
 
     store, week, settings = artifacts.store, week_of_run(context), settings_of(config, PpoSettings)
@@ -56,6 +59,10 @@ def ppo_policy(
         start = store.for_run("sft_policy", week, context.run.run_id)
         if reward is None or start is None:
             skip(context, week, why_none(store, "sft_policy" if reward else "reward_model", week))
+            return
+        if against := reasons_today(reward.card.figures, project_settings(RewardSettings)):
+            again = f"`rlhf train reward --week {week}` trains it again"
+            skip(context, week, f"{reward.relative_path} fails today's gates: {'; '.join(against)}; {again}")
             return
         asked = store.for_run("policy_prompts", week, context.run.run_id) or store.require("policy_prompts", week)
         prompts = asked.frame(PROMPTS).query("side == 'train'")

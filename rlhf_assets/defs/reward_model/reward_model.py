@@ -1,14 +1,13 @@
 """The models that turn an answer into a number: one that rewards the policy, one that judges it."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 
 from rlhf_assets.defs.launchpad import launchpad_form, settings_of
 from rlhf_assets.defs.partitions import RUN_A_WEEK, WEEKS
 from rlhf_assets.defs.reporting import GPU_TAGS, OWNERS
 from rlhf_assets.defs.resources import Artifacts, ComputeResource
-from rlhf_assets.defs.reward_model.training import CODE_VERSION, train
+from rlhf_assets.defs.reward_model.checks import checks_of
+from rlhf_assets.defs.reward_model.training import CODE_VERSION, Made, train
 from rlhf_assets.reward.settings import RewardSettings
 
 
@@ -19,6 +18,7 @@ class RewardConfig(dg.Config, RewardSettings):
 
 @dg.asset(
     deps=["reward_dataset"],
+    check_specs=checks_of("reward_model"),
     output_required=False,
     partitions_def=WEEKS,
     backfill_policy=RUN_A_WEEK,
@@ -31,13 +31,14 @@ class RewardConfig(dg.Config, RewardSettings):
 )
 def reward_model(
     context: dg.AssetExecutionContext, config: RewardConfig, artifacts: Artifacts, compute: ComputeResource
-) -> Iterator[dg.MaterializeResult]:
-    """Predicts the rating of an answer or a step. Rejected, and then never used, unless it beats guessing the mean."""
+) -> Made:
+    """Predicts the rating of an answer or a step. Rejected, and then never used, unless it passes all gates."""
     yield from train(context, settings_of(config, RewardSettings), artifacts, compute)
 
 
 @dg.asset(
     deps=["reward_dataset"],
+    check_specs=checks_of("judge_model"),
     output_required=False,
     partitions_def=WEEKS,
     backfill_policy=RUN_A_WEEK,
@@ -50,6 +51,6 @@ def reward_model(
 )
 def judge_model(
     context: dg.AssetExecutionContext, config: RewardConfig, artifacts: Artifacts, compute: ComputeResource
-) -> Iterator[dg.MaterializeResult]:
+) -> Made:
     """The same on the votes of users held out from the reward model, so that a policy cannot please it by accident."""
     yield from train(context, settings_of(config, RewardSettings), artifacts, compute, voters="judge_")
