@@ -32,7 +32,8 @@ check: install  ## lint, formatting and types
 	$(BIN)/mypy
 
 test: check     ## check, then the tests
-	$(BIN)/pytest
+	@# most of a test's time is waiting; a file is one worker's, since its tests may share a deployment
+	$(BIN)/pytest -n 2 --dist loadfile
 
 faults: install ## the property tests again, on a thousand examples each
 	$(BIN)/pytest --hypothesis-profile=faults rlhf_assets_tests/feedback
