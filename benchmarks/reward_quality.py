@@ -168,7 +168,7 @@ def main() -> None:
     try:
         judgments = read_judgments(arguments.data, FOLDS)
     except (RlhfError, OSError) as error:
-        sys.exit(f"{error}")
+        sys.exit(str(error))
     known_by = hashlib.sha256(arguments.data.read_bytes() + settings.model_dump_json().encode()).hexdigest()[:12]
     rows = answered(judgments, settings, compute, home() / "benchmarks" / "reward_quality" / known_by)
     found = figures(rows, judgments.shape, settings.seed)

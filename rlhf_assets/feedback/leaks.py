@@ -67,14 +67,9 @@ def leaks(dataset: Dataset, settings: SplitSettings) -> list[str]:
             found.append(f"{name} holds votes that are not in {side}: {foreign}")
         if old := int((votes["week"] != dataset.week).sum()):
             found.append(f"{name} holds votes of other weeks: {old}")
-    judges, others = (
-        set(
-            pd.concat([*(frames[f"{prefix}{side}"] for side in SIDES), of_newest[f"{prefix}newest"]])[
-                "user_id"
-            ].dropna()
-        )
-        for prefix in ("judge_", "")
-    )
-    if both_users := judges & others:
+    people: dict[bool, set[str]] = {True: set(), False: set()}  # by whether their votes are held out
+    for name, votes in {**frames, **of_newest}.items():
+        people[name.startswith("judge_")] |= set(votes["user_id"].dropna())
+    if both_users := people[True] & people[False]:
         found.append(f"the judge's users and the others share people: {len(both_users)}")
     return found

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from rlhf_assets.feedback.agreement import agreement
-
-SAID = ["kind", "query", "context", "steps_before", "response"]
+from rlhf_assets.reward.inputs import TEXTS
 
 
 def noise_ceiling(votes: pd.DataFrame) -> dict[str, Any]:
@@ -23,7 +22,7 @@ def noise_ceiling(votes: pd.DataFrame) -> dict[str, Any]:
         pd.DataFrame(
             {
                 "rater": votes["user_id"].fillna(pd.Series(votes.index.astype(str), votes.index)),
-                "answer": pd.util.hash_pandas_object(votes[SAID], index=False),
+                "answer": pd.util.hash_pandas_object(votes[["kind", *TEXTS]], index=False),
                 "score": votes["score"],
             }
         )
