@@ -16,7 +16,7 @@ from rlhf_assets.compute import Compute, autocast
 from rlhf_assets.reward.inputs import Features
 from rlhf_assets.reward.loading import head
 from rlhf_assets.reward.objective import Objective
-from rlhf_assets.reward.scoring import BATCH, by_length
+from rlhf_assets.reward.scoring import by_length
 
 PENALTIES = (100.0, 10.0, 1.0, 1e-1, 1e-2, 1e-3)  # of a weight's square beside a vote's loss
 FOLDS = 5  # of the questions, to choose between them
@@ -89,7 +89,7 @@ def pooled(
     made = torch.empty(len(features), head(model).in_features, device=compute.device)
     try:
         with torch.no_grad(), autocast(compute):
-            for rows in by_length(features, BATCH):
+            for rows in by_length(features, compute):
                 batch = tokenizer.pad([features[i] for i in rows], return_tensors="pt").to(compute.device)
                 model(**batch)
                 read = seen.pop()

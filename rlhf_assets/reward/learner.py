@@ -21,7 +21,7 @@ from rlhf_assets.reward.lessons import Lessons, freed_of_strictness
 from rlhf_assets.reward.objective import Objective
 from rlhf_assets.reward.optimizer import build_optimizer, rate
 from rlhf_assets.reward.processes import Processes
-from rlhf_assets.reward.scoring import BATCH, outputs
+from rlhf_assets.reward.scoring import outputs
 from rlhf_assets.reward.settings import RewardSettings
 
 GRADIENT_NORM = 1.0
@@ -159,7 +159,7 @@ class Learner:
         """What it says of the held-out texts (n,)."""
 
         def read(features: list[Features]) -> Tensor:
-            raw = outputs(self.model, self.tokenizer, features, self.compute, BATCH)
+            raw = outputs(self.model, self.tokenizer, features, self.compute)
             return torch.as_tensor(raw, dtype=torch.float32, device=self.compute.device)
 
         return self.processes.of_each(self.held_out_features, read).cpu().double().numpy()

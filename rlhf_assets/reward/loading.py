@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import nn
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -52,7 +52,6 @@ def load_classifier(
     if tokenizer.pad_token is None:
         raise RlhfError(f"the tokenizer of {name!r} has neither PAD nor EOS; choose another model")
     model.config.pad_token_id = tokenizer.pad_token_id
-    head(model).register_forward_hook(in_full_precision)
     limits = (max_length, tokenizer.model_max_length, positions(model))
     tokenizer.model_max_length = min(limit for limit in limits if limit is not None)
     return model, tokenizer
@@ -69,12 +68,6 @@ def positions(model: PreTrainedModel) -> int | None:
         if name.endswith("position_embeddings") and isinstance(layer, nn.Embedding) and layer.padding_idx is not None:
             return layer.num_embeddings - layer.padding_idx - 1  # RoBERTa and its kin count from behind PAD
     return getattr(model.config, "max_position_embeddings", None)
-
-
-def in_full_precision(layer: nn.Linear, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-    """Forward hook: under autocast the output would have bf16's 8 bits, so that close answers would tie."""
-    with torch.autocast(output.device.type, enabled=False):
-        return nn.functional.linear(inputs[0].float(), layer.weight, layer.bias)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def build_optimizer(model: PreTrainedModel, objective: nn.Module, settings: Rewa
         for (depth, matrices), weights in groups.items()
     ]
     links = {"params": list(objective.parameters()), "peak": LINKS_RATE, "weight_decay": 0.0}
-    return torch.optim.AdamW([*made, links], lr=settings.learning_rate)
+    return torch.optim.AdamW([*made, links], lr=settings.learning_rate, fused=True)
 
 
 def by_depth(model: PreTrainedModel) -> list[tuple[int, Parameter]]:

@@ -11,12 +11,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rlhf_assets.compute import Compute, autocast
 from rlhf_assets.errors import RlhfError
+from rlhf_assets.reward.forward import prepare
 from rlhf_assets.reward.inputs import TEXTS, Features, encode, encode_frame
 from rlhf_assets.reward.loading import load_classifier
 
 CALIBRATION = "calibration.json"
-LONG = 512  # tokens
-BATCH = 64  # texts: more fill the caches and gain nothing
+TOKENS = {"cpu": 1024, "cuda": 32768, "mps": 32768}  # read at once: more gain nothing, on a CPU they leave its caches
 
 
 class RewardScorer:
@@ -25,8 +25,8 @@ class RewardScorer:
     def __init__(self, folder_or_name: str | Path, compute: Compute) -> None:
         """Raises RlhfError when model or calibration cannot be loaded, the head is not trained or has NaN."""
         self.compute = compute
-        model, self.tokenizer = load_classifier(str(folder_or_name), trained=True)
-        self.model = model.to(compute.device).eval()  # type: ignore[arg-type]  # a decorator hides the signature
+        self.model, self.tokenizer = load_classifier(str(folder_or_name), trained=True)
+        prepare(self.model, self.tokenizer, compute)
         calibration = Path(folder_or_name) / CALIBRATION
         try:
             fitted = json.loads(calibration.read_text()) if calibration.is_file() else {"gain": 1.0, "bias": 0.0}
@@ -40,11 +40,10 @@ class RewardScorer:
         responses: Sequence[str],
         contexts: Sequence[str] | None = None,
         steps_before: Sequence[str] | None = None,
-        batch_size: int = BATCH,
     ) -> np.ndarray:
         """Raw outputs (n,) in the order given; contexts and steps_before are JSON texts as in `inputs.pair`."""
         features = encode(self.tokenizer, queries, responses, contexts, steps_before)
-        return outputs(self.model, self.tokenizer, features, self.compute, batch_size)
+        return outputs(self.model, self.tokenizer, features, self.compute)
 
     def score_votes(self, votes: pd.DataFrame) -> np.ndarray:
         """Raw output (n,) for the text of each vote; see `said_of`."""
@@ -61,7 +60,7 @@ def said_of(
     """The model's output (n,) for the text of each vote, with columns TEXTS, each distinct text read once."""
     number = votes.groupby(TEXTS, sort=False, dropna=False).ngroup().to_numpy()
     texts = votes.loc[~pd.Series(number, votes.index).duplicated()]
-    return outputs(model, tokenizer, encode_frame(tokenizer, texts), compute, BATCH)[number]
+    return outputs(model, tokenizer, encode_frame(tokenizer, texts), compute)[number]
 
 
 def outputs(
@@ -69,26 +68,21 @@ def outputs(
     tokenizer: PreTrainedTokenizerBase,
     features: list[Features],
     compute: Compute,
-    batch_size: int,
 ) -> np.ndarray:
     """The model's output (n,) for each row, dropout off; batches hold rows of similar length."""
     model.eval()
     raw = np.empty(len(features))
     with torch.inference_mode(), autocast(compute):
-        for rows in by_length(features, batch_size):
+        for rows in by_length(features, compute):
             batch = tokenizer.pad([features[i] for i in rows], return_tensors="pt").to(compute.device)
             raw[rows] = model(**batch).logits.squeeze(-1).float().cpu().numpy()
     return raw
 
 
-def by_length(features: list[Features], batch_size: int) -> Iterator[list[int]]:
-    """Batches of row numbers, longest first, so that a batch too large for memory fails at once.
-
-    Of rows longer than LONG there are fewer in a batch, as many as make no more tokens.
-    """
+def by_length(features: list[Features], compute: Compute) -> Iterator[list[int]]:
+    """Batches of row numbers, longest first, so that a batch too large for memory fails at once."""
     order = sorted(range(len(features)), key=lambda i: -len(features[i]["input_ids"]))
     while order:
-        longest = max(LONG, len(features[order[0]]["input_ids"]))
-        rows = max(1, batch_size * LONG // longest)
+        rows = max(1, TOKENS[compute.device] // len(features[order[0]]["input_ids"]))
         yield order[:rows]
         order = order[rows:]

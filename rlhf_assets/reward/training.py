@@ -15,12 +15,13 @@ from rlhf_assets.errors import RlhfError
 from rlhf_assets.progress import Progress
 from rlhf_assets.reward.calibration import fit_line
 from rlhf_assets.reward.checkpoint import fingerprint, keep, kept
+from rlhf_assets.reward.forward import prepare
 from rlhf_assets.reward.learner import Learner
 from rlhf_assets.reward.lessons import lessons, propensity_weight
 from rlhf_assets.reward.loading import load_classifier, quietly
 from rlhf_assets.reward.pooling import with_mean_pooling
 from rlhf_assets.reward.processes import Processes
-from rlhf_assets.reward.scoring import CALIBRATION, LONG, said_of
+from rlhf_assets.reward.scoring import CALIBRATION, said_of
 from rlhf_assets.reward.settings import RewardSettings
 
 log = logging.getLogger(__name__)
@@ -103,9 +104,7 @@ def starting_model(settings: RewardSettings, compute: Compute) -> tuple[PreTrain
     )
     if settings.model_path is None and isinstance(model, BertForSequenceClassification):
         with_mean_pooling(model, settings.depth)
-    model.to(compute.device)  # type: ignore[arg-type]  # a decorator hides the signature
-    if compute.device == "cpu" and tokenizer.model_max_length <= LONG:  # of longer texts it would fill the memory
-        model.set_attn_implementation("eager")  # torch's fused attention takes longer there, in bf16 most of all
+    prepare(model, tokenizer, compute)
     model.get_input_embeddings().requires_grad_(False)  # half of the weights; few votes teach few words
     model.eval()  # dropout stays off: its draws cost a CPU a third of the time, and the best epoch guards enough
     return model, tokenizer

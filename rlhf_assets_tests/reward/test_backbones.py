@@ -68,7 +68,7 @@ def test_it_trains_on_texts_far_over_its_limit_and_scores_as_stock_transformers_
         expected = [model(**{name: torch.tensor([row[name]]) for name in row}).logits.item() for row in features]
         batch = tokenizer.pad(features[1:], return_tensors="pt")
         np.testing.assert_allclose(model(**batch).logits.squeeze(-1), expected[1:], atol=1e-5)
-    found = RewardScorer(tmp_path / "trained", FP32).score(queries, answers, batch_size=3)
+    found = RewardScorer(tmp_path / "trained", FP32).score(queries, answers)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.ptp(expected) > 1e-4
 

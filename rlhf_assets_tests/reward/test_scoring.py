@@ -13,7 +13,7 @@ from rlhf_assets.compute import Compute
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.reward import score
 from rlhf_assets.reward.inputs import pair
-from rlhf_assets.reward.scoring import RewardScorer
+from rlhf_assets.reward.scoring import TOKENS, RewardScorer
 from rlhf_assets.reward.settings import RewardSettings
 from rlhf_assets.reward.training import train_reward
 from rlhf_assets_tests.reward.votes import votes
@@ -31,14 +31,17 @@ def stock_scores(folder: Path, texts: list[tuple[str, str]]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("base", [tiny_encoder, tiny_llama, tiny_gpt2])
-def test_batches_score_as_stock_transformers_does_one_by_one(base: Callable[..., Path], tmp_path: Path) -> None:
+def test_batches_score_as_stock_transformers_does_one_by_one(
+    base: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = RewardSettings(base_model=str(base(tmp_path / "base")), epochs=4, learning_rate=3e-3)
     train_reward(votes(200), votes(40), settings, FP32, tmp_path)
     rows = votes(50, seed=3)
     expected = stock_scores(tmp_path, [pair(*row) for row in zip(rows["query"], rows["response"], strict=True)])
     scorer = RewardScorer(tmp_path, FP32)
-    for batch_size in (1, 7, 64):
-        found = scorer.score(rows["query"].tolist(), rows["response"].tolist(), batch_size=batch_size)
+    for tokens in (1, 100, 10_000):
+        monkeypatch.setitem(TOKENS, "cpu", tokens)
+        found = scorer.score(rows["query"].tolist(), rows["response"].tolist())
         np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.ptp(expected) > 0.01
 

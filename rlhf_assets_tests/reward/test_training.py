@@ -178,7 +178,7 @@ def test_training_goes_on_from_an_earlier_model(reward_model: Path, encoder: Pat
 
 def test_a_decoder_without_pad_token_learns_in_bf16(tmp_path: Path) -> None:
     base = tiny_gpt2(tmp_path / "base")
-    settings = RewardSettings(base_model=str(base), epochs=12, learning_rate=5e-3, max_length=1000)
+    settings = RewardSettings(base_model=str(base), epochs=12, learning_rate=2e-3, max_length=1000)
     train_reward(votes(200), votes(60, seed=1), settings, Compute("cpu", "bf16"), tmp_path / "trained")
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "trained")
     assert model.config.pad_token_id is not None
