@@ -72,6 +72,16 @@ def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(score=frame["score"].sample(frac=1, random_state=0).to_numpy())
 
 
+def for_length(frame: pd.DataFrame) -> pd.DataFrame:
+    """People who like nothing but length."""
+    return frame.assign(score=frame["response"].str.len().rank(pct=True))
+
+
+def lenient(frame: pd.DataFrame) -> pd.DataFrame:
+    """People with the taste of the others who give nobody less than a 4."""
+    return frame.assign(score=0.75 + frame["score"] / 4, is_thumb=False)
+
+
 def contrary(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(score=1 - frame["score"])
 
@@ -126,9 +136,11 @@ def test_a_good_model_passes_and_leaves_its_page_and_its_worst_rows(store: Artif
     ("changed", "gates"),
     [
         ({"train": shuffled, "validation": shuffled}, {"better_than_mean", "better_than_length"}),
+        ({"train": for_length, "validation": for_length}, {"better_than_mean", "not_for_length"}),
+        ({"train": lenient, "validation": lenient}, {"calibrated"}),
         ({"test": contrary_students}, {"no_segment_below_chance"}),
     ],
-    ids=["shuffled labels", "a broken segment"],
+    ids=["shuffled labels", "length alone", "miscalibrated", "a broken segment"],
 )
 def test_a_bad_model_is_refused_by_name_and_feeds_no_policy(
     store: ArtifactStore, trained_as_own: dict, changed: dict, gates: set[str]
@@ -137,15 +149,15 @@ def test_a_bad_model_is_refused_by_name_and_feeds_no_policy(
 
     lay_dataset(store, **changed)
     result, checks = train(store, trained_as_own)
-    assert gates <= failed(checks) <= gates | {"no_segment_below_chance"}, "noise may fall below chance too"
+    assert gates <= failed(checks) <= gates | {"no_segment_below_chance", "calibrated"}, "noise may close these too"
     for name in gates:
         assert checks[name].severity == dg.AssetCheckSeverity.ERROR
         assert checks[name].blocking
         assert checks[name].metadata["reasons"].value
     reason = why_failed(result)
     assert reason is not None
-    assert reason.startswith("rejected: its test MSE" if "better_than_mean" in gates else "rejected: it orders the")
     (made,) = store.of_week("reward_model", WEEK)
+    assert reason.startswith(f"rejected: {made.card.reasons[0]}")
     assert made.card.status == "rejected"
     assert {name for name, reasons in made.card.figures["gates"].items() if reasons} == failed(checks)
     lay_policy(store, "sft_policy")
