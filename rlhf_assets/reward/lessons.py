@@ -44,8 +44,9 @@ def lessons(votes: pd.DataFrame, settings: RewardSettings, pairs: pd.DataFrame |
 
     votes: a row a vote, with TEXTS, kind, score in [0, 1], is_thumb, user_id (None where nobody knows) and maybe
     inverse_propensity, by which it counts within maximum_inverse_propensity (see feedback/propensity.py). pairs: a row
-    a judgment, with query, context, chosen and rejected; where it is not given, answers to one question compete by
-    their ratings. A vote or pair whose weight is 0 by the settings is left out, and so is a text without any.
+    a judgment, with query, context, chosen and rejected, all on one state of a chat together as much as a score; where
+    it is not given, answers to one question compete by their ratings, with pair_weight. A vote or pair whose weight is
+    0 by the settings is left out, and so is a text without any.
     """
     judged = [] if pairs is None else [asked(pairs, pairs[name]) for name in ("chosen", "rejected")]
     rows = pd.concat([votes[TEXTS], *judged], ignore_index=True)
@@ -57,9 +58,10 @@ def lessons(votes: pd.DataFrame, settings: RewardSettings, pairs: pd.DataFrame |
     given = votes[["user_id", "kind"]].assign(
         text=of_vote, given=votes["score"].to_numpy(float), is_thumb=votes["is_thumb"].to_numpy(bool), weight=weight
     )
-    better = worse = np.empty(0, int)  # nor does anything stand together in a batch then
-    if settings.pair_weight:
-        better, worse = of_pair if pairs is not None else competing(texts, given[given["kind"] != "step"])
+    better, worse, pair_weight = *of_pair, 1.0
+    if pairs is None and settings.pair_weight:
+        better, worse = competing(texts, given[given["kind"] != "step"])
+        pair_weight = settings.pair_weight
     given = given[weight > 0]
     used, number = np.unique(np.concatenate([given["text"], better, worse]), return_inverse=True)
     texts = texts.loc[used].reset_index(drop=True)
@@ -72,7 +74,7 @@ def lessons(votes: pd.DataFrame, settings: RewardSettings, pairs: pd.DataFrame |
         **means(given, given["given"] - strictness(given, usual(given)), len(texts)),
         better=better,
         worse=worse,
-        pair_weight=settings.pair_weight * share,
+        pair_weight=pair_weight * share,
         votes=given,
     )
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.reward_signals import ARMS, arm, figures_of
+from benchmarks.reward_signals import ARMS, PAIR_WEIGHT, arm, figures_of
 from rlhf_assets.reward.lessons import lessons
 from rlhf_assets.reward.settings import RewardSettings
 from rlhf_assets_tests.reward.votes import votes
@@ -26,7 +26,7 @@ LEARNED = {  # whether answers' scores, answers' thumbs, pairs, steps' scores, s
 @pytest.mark.parametrize("name", ARMS)
 def test_an_arm_learns_from_its_signals_and_nothing_else(name: str) -> None:
     rows = votes(400)
-    settings, learned = arm(name, RewardSettings(), rows)
+    settings, learned = arm(name, RewardSettings(pair_weight=PAIR_WEIGHT), rows)
     made = lessons(learned, settings)
     step = (made.texts["steps_before"] != "[]").to_numpy()  # as those votes have them
     found = [

@@ -22,7 +22,7 @@ FP32 = Compute("cpu", "fp32")
 
 def test_on_scores_alone_it_is_ridge_regression() -> None:
     rows = votes(80).assign(is_thumb=False, user_id=None, kind="message").drop_duplicates(["query", "response"])
-    known = lessons(rows, RewardSettings(pair_weight=0, step_weight=1))
+    known = lessons(rows, RewardSettings(step_weight=1))
     features = torch.randn(len(known.texts), 5, generator=torch.Generator().manual_seed(0))
     everything, start = torch.arange(len(features)), (torch.zeros(5), torch.tensor(0.5))
     weight, bias = ridge(features, Objective(known, "cpu"), 0.1, everything, start)
@@ -46,7 +46,7 @@ def test_what_is_pooled_is_what_the_head_reads(make: object, tmp_path: Path) -> 
 
 def test_the_penalty_is_the_one_best_on_questions_not_known() -> None:
     rows = votes(120).assign(is_thumb=False, user_id=None, kind="message").drop_duplicates(["query", "response"])
-    known = lessons(rows, RewardSettings(pair_weight=0))
+    known = lessons(rows, RewardSettings())
     draw = torch.Generator().manual_seed(0)
     noise = torch.randn(len(known.texts), 60, generator=draw)
     questions = np.arange(len(known.texts)) // 4

@@ -21,7 +21,7 @@ FP32 = Compute("cpu", "fp32")
 
 
 def test_a_model_is_judged_by_what_it_says_after_calibration() -> None:
-    judge = Objective(lessons(votes(80), RewardSettings()), "cpu")
+    judge = Objective(lessons(votes(80), RewardSettings(pair_weight=0.1)), "cpu")
     said = torch.randn(len(judge.score), generator=torch.Generator().manual_seed(0)) + 2 * judge.score
 
     def loss(line: np.ndarray) -> float:
@@ -44,7 +44,7 @@ def test_thumbs_that_are_all_foreseen_leave_a_loss_that_is_a_number() -> None:
 
 
 def test_what_is_kept_is_the_best_between_the_start_and_the_best_epoch(encoder: Path) -> None:
-    settings = RewardSettings(base_model=str(encoder), epochs=8, learning_rate=5e-4)
+    settings = RewardSettings(base_model=str(encoder), epochs=8, learning_rate=5e-4, pair_weight=0.1)
     model, tokenizer = starting_model(settings, FP32)
     known, held_out = lessons(votes(200), settings), lessons(votes(60, seed=1), settings)
     learner = Learner(model, tokenizer, known, held_out, settings, FP32, Processes(0, 1))

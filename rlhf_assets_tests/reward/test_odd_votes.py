@@ -134,7 +134,7 @@ def test_what_people_disagree_about_is_predicted_in_the_middle(encoder: Path, tm
 
 @pytest.mark.parametrize("rows", [0, 60])
 def test_votes_that_count_for_nothing_are_refused(rows: int, encoder: Path, tmp_path: Path) -> None:
-    settings = RewardSettings(base_model=str(encoder), thumb_weight=0, pair_weight=0)
+    settings = RewardSettings(base_model=str(encoder), thumb_weight=0)
     thumbs = thumbs_alone()[0].head(rows)
     with pytest.raises(RlhfError, match="nothing to learn") as caught:
         train_reward(thumbs, votes(10), settings, FP32, tmp_path)

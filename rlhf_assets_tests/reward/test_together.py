@@ -44,11 +44,13 @@ def test_two_processes_learn_what_one_learns(encoder: Path, tmp_path: Path, capl
     train, validation = many_signals()
     mixed_up = train.assign(score=train["score"].sample(frac=1, random_state=0).to_numpy())  # there is much to learn
     for count in (1, 2):
-        only_head = RewardSettings(base_model=str(encoder), epochs=0)
+        only_head = RewardSettings(base_model=str(encoder), epochs=0, pair_weight=0.1)
         train_together(count, mixed_up, validation, only_head, FP32, tmp_path / f"head {count}")
     for name, weight in weights(tmp_path / "head 1").items():
         torch.testing.assert_close(weights(tmp_path / "head 2")[name], weight, atol=1e-4, rtol=0)
-    settings = RewardSettings(model_path=str(tmp_path / "head 1"), epochs=3, batch_size=8, learning_rate=1e-3)
+    settings = RewardSettings(
+        model_path=str(tmp_path / "head 1"), epochs=3, batch_size=8, learning_rate=1e-3, pair_weight=0.1
+    )
     made = {}
     with caplog.at_level(logging.INFO):
         for count in (1, 2):

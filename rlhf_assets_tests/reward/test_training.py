@@ -50,7 +50,7 @@ def test_it_learns_and_stock_transformers_loads_it(reward_model: Path) -> None:
 def test_a_seed_gives_the_same_weights_and_another_seed_others(encoder: Path, tmp_path: Path) -> None:
     made = []
     for name, seed in (("one", 0), ("same", 0), ("other", 1)):
-        settings = RewardSettings(base_model=str(encoder), epochs=2, seed=seed)
+        settings = RewardSettings(base_model=str(encoder), epochs=2, pair_weight=0.1, seed=seed)
         outcome = train_reward(votes(64), votes(16).iloc[:0], settings, FP32, tmp_path / name)  # keeps the last epoch
         made.append(((tmp_path / name / "model.safetensors").read_bytes(), outcome.history))
         torch.rand(3)  # whatever ran in between
@@ -64,7 +64,7 @@ def test_weights_are_those_of_a_plain_loop_of_stock_parts(encoder: Path, tmp_pat
     start = RewardSettings(base_model=str(encoder), epochs=0)
     train_reward(rows, rows.iloc[:0], start, FP32, tmp_path / "start")
     settings = RewardSettings(
-        model_path=str(tmp_path / "start"), epochs=3, batch_size=16, warmup_share=0, learning_rate=1e-3, pair_weight=0
+        model_path=str(tmp_path / "start"), epochs=3, batch_size=16, warmup_share=0, learning_rate=1e-3
     )
     train_reward(rows, rows.iloc[:0], settings, FP32, tmp_path / "ours")
 
@@ -136,7 +136,7 @@ def test_what_is_seldom_rated_is_heard(encoder: Path, tmp_path: Path) -> None:
     votes_of_week["inverse_propensity"] = inverse_propensity(votes_of_week, coverage)
     off: dict[float, list[float]] = {}
     for most in (1.0, 3.0):
-        settings = RewardSettings(base_model=str(encoder), epochs=0, pair_weight=0, maximum_inverse_propensity=most)
+        settings = RewardSettings(base_model=str(encoder), epochs=0, maximum_inverse_propensity=most)
         train_reward(votes_of_week, votes_of_week, settings, FP32, tmp_path / str(most))
         raw = scores(tmp_path / str(most), served)
         said = RewardScorer(tmp_path / str(most), FP32).calibrated(raw)
@@ -146,7 +146,7 @@ def test_what_is_seldom_rated_is_heard(encoder: Path, tmp_path: Path) -> None:
 
 
 def test_a_model_of_pairs_alone_is_calibrated_by_all_votes(encoder: Path, tmp_path: Path) -> None:
-    settings = RewardSettings(base_model=str(encoder), score_weight=0, thumb_weight=0, epochs=1)
+    settings = RewardSettings(base_model=str(encoder), score_weight=0, thumb_weight=0, pair_weight=0.1, epochs=1)
     rows = votes(60, seed=1).assign(is_thumb=False)
     train_reward(votes(200).assign(is_thumb=False), rows, settings, FP32, tmp_path)
     said = RewardScorer(tmp_path, FP32).calibrated(scores(tmp_path, rows))
@@ -154,7 +154,7 @@ def test_a_model_of_pairs_alone_is_calibrated_by_all_votes(encoder: Path, tmp_pa
 
 
 def test_where_nothing_counts_there_is_nothing_to_learn_from(encoder: Path, tmp_path: Path) -> None:
-    settings = RewardSettings(base_model=str(encoder), score_weight=0, thumb_weight=0, pair_weight=0)
+    settings = RewardSettings(base_model=str(encoder), score_weight=0, thumb_weight=0)
     with pytest.raises(RlhfError, match="nothing to learn from"):
         train_reward(votes(40), votes(10), settings, FP32, tmp_path / "model")
     assert not (tmp_path / "model").exists()

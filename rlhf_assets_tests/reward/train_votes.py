@@ -12,7 +12,7 @@ from rlhf_assets_tests.reward.votes import votes
 
 def train(processes: int, encoder: Path, folder: Path, checkpoint: Path | None) -> TrainingOutcome:
     """44 steps, with a checkpoint after every third."""
-    settings = RewardSettings(base_model=str(encoder), epochs=4, batch_size=10, checkpoint_steps=3)
+    settings = RewardSettings(base_model=str(encoder), epochs=4, batch_size=10, checkpoint_steps=3, pair_weight=0.1)
     frames = votes(100), votes(40, seed=1)
     return train_together(processes, *frames, settings, Compute("cpu", "fp32"), folder, checkpoint)
 
