@@ -13,7 +13,7 @@ from torch import nn
 
 from rlhf_assets.reward.lessons import Lessons
 
-VERSION = "1"  # of what a training does and of what a checkpoint holds; raise it where either changes
+VERSION = "2"  # of what a training does and of what a checkpoint holds; raise it where either changes
 
 
 def fingerprint(start: nn.Module, *made_from: Lessons | str) -> str:

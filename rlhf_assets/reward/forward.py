@@ -1,6 +1,5 @@
 """How a loaded classifier reads: the stock classes' numbers, sooner, and no digit lost where digits count."""
 
-import re
 from typing import Any
 
 import torch
@@ -17,23 +16,31 @@ from transformers.masking_utils import eager_mask
 from transformers.models.bert.modeling_bert import BertLayer
 
 from rlhf_assets.compute import Compute
+from rlhf_assets.reward.optimizer import LAYER
 
 LONG = 512  # tokens
 SHORT = "short_texts"  # how transformers knows our attention
-IN_A_STACK = re.compile(r"\.\d+\.")  # the name of what is in one of many layers
 
 
 def prepare(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, compute: Compute) -> None:
-    """Make a model, whose layers stay as they are from now on, ready to read on that device."""
+    """Make a model, whose layers stay as they are from now on, ready to read on that device, dropout off."""
     model.to(compute.device)  # type: ignore[arg-type]  # a decorator hides the signature
-    if compute.device == "cpu" and tokenizer.model_max_length <= LONG:  # of longer texts it would fill the memory
-        # torch's fused attention takes longer there, in bf16 most of all
-        model.set_attn_implementation(SHORT if isinstance(model, BertForSequenceClassification) else "eager")
-    for name, layer in model.named_modules():
-        if isinstance(layer, nn.Linear) and not IN_A_STACK.search(name):
-            layer.register_forward_hook(in_full_precision)
-    if isinstance(model, BertForSequenceClassification):
+    attention = "eager"
+    if isinstance(model, BertForSequenceClassification) and not model.config.is_decoder:
+        attention = SHORT
         model.bert.encoder.layer[-1].__class__ = FirstTokenOnly
+    if compute.device == "cpu" and tokenizer.model_max_length <= LONG:  # scores of longer texts would fill the memory
+        # torch's fused attention takes longer there, in bf16 most of all
+        model.set_attn_implementation(attention)
+    for layer in after_all_layers(model):
+        layer.register_forward_hook(in_full_precision)
+
+
+def after_all_layers(model: PreTrainedModel) -> list[nn.Linear]:
+    """What comes after the last of the numbered layers: pooler and head."""
+    modules = list(model.named_modules())
+    last = max((i for i, (name, _) in enumerate(modules) if LAYER.search(name)), default=-1)
+    return [module for _, module in modules[last + 1 :] if isinstance(module, nn.Linear)]
 
 
 def attention_over_short_texts(
@@ -45,10 +52,10 @@ def attention_over_short_texts(
     """
     texts, heads, tokens, width = query.shape
     query, key, value = (each.reshape(texts * heads, tokens, width) for each in (query, key, value))
-    hidden = query.new_zeros(1, 1, 1, 1) if mask is None else mask[:, :, :1].to(query.dtype)
+    mask = query.new_zeros(1, 1, 1, 1) if mask is None else mask[:, :, :1].to(query.dtype)
     with autocast(query.device.type, enabled=False):  # which would make fp32 of the scores, and bf16 again
         scores = torch.baddbmm(
-            hidden.expand(texts, heads, 1, tokens).reshape(texts * heads, 1, tokens),
+            mask.expand(texts, heads, 1, tokens).reshape(texts * heads, 1, tokens),
             query,
             key.transpose(1, 2),
             alpha=scaling,
@@ -62,16 +69,16 @@ AttentionMaskInterface.register(SHORT, eager_mask)
 
 
 def in_full_precision(layer: nn.Linear, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-    """Forward hook for what reads the whole text as one vector, as pooler and head do.
+    """Forward hook for what reads a text's last vectors, as pooler and head do.
 
-    It costs nothing there, and under autocast bf16's 8 bits would blur what tells two good answers apart.
+    It costs little there, and under autocast bf16's 8 bits would blur what tells two good answers apart.
     """
     with autocast(output.device.type, enabled=False):
         return linear(inputs[0].float(), layer.weight, layer.bias)
 
 
 class FirstTokenOnly(BertLayer):
-    """A last layer that makes its first token alone, since the pooler reads no other: a sixth less work in six layers.
+    """A last layer that makes its first token alone, since the pooler reads no other: a sixth less work in five.
 
     Attention reads all tokens as before, so scores and gradients stay the same up to rounding.
     """

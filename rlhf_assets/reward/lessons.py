@@ -19,8 +19,8 @@ class Lessons:
 
     score, thumb: (n,) each text's mean score in [0, 1], freed of its raters' strictness, and mean thumb (1 up);
     score_weight, thumb_weight: (n,) what these count, 0 where there is none. better, worse, pair_weight: (m,) numbers
-    of texts whose answers compete; the pairs of one state of a chat count pair_weight in all. votes: one row a vote
-    with text (its number), user_id, given (the rating), is_thumb and weight, from which strictness is estimated anew.
+    of texts whose answers compete, and what each pair counts. votes: one row a vote with text (its number), user_id,
+    given (the rating), is_thumb and weight, from which strictness is estimated anew.
     """
 
     texts: pd.DataFrame
@@ -45,8 +45,8 @@ def lessons(votes: pd.DataFrame, settings: RewardSettings, pairs: pd.DataFrame |
     votes: a row a vote, with TEXTS, kind, score in [0, 1], is_thumb, user_id (None where nobody knows) and maybe
     inverse_propensity, by which it counts within maximum_inverse_propensity (see feedback/propensity.py). pairs: a row
     a judgment, with query, context, chosen and rejected, all on one state of a chat together as much as a score; where
-    it is not given, answers to one question compete by their ratings, with pair_weight. A vote or pair whose weight is
-    0 by the settings is left out, and so is a text without any.
+    it is not given, answers to one question compete by their ratings, all of these pairs counting pair_weight together.
+    A vote whose weight is 0 by the settings is left out, and so is a text without any.
     """
     judged = [] if pairs is None else [asked(pairs, pairs[name]) for name in ("chosen", "rejected")]
     rows = pd.concat([votes[TEXTS], *judged], ignore_index=True)

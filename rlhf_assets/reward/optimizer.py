@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from rlhf_assets.reward.settings import RewardSettings
 
 LINKS_RATE = 1e-2  # learning rate of the objective's three numbers
-LAYER = re.compile(r"\.(\d+)\.")
+LAYER = re.compile(r"\.(\d+)\.")  # in the name of what belongs to one of many layers
 
 
 def build_optimizer(model: PreTrainedModel, objective: nn.Module, settings: RewardSettings) -> torch.optim.AdamW:

@@ -16,7 +16,7 @@ from rlhf_assets.reward.inputs import TEXTS, Features, encode, encode_frame
 from rlhf_assets.reward.loading import load_classifier
 
 CALIBRATION = "calibration.json"
-TOKENS = {"cpu": 1024, "cuda": 32768, "mps": 32768}  # read at once: more gain nothing, on a CPU they leave its caches
+TOKENS = {"cpu": 1024, "cuda": 32768, "mps": 32768}  # read at once, for its memory or, on a CPU, its caches
 
 
 class RewardScorer:
@@ -83,6 +83,6 @@ def by_length(features: list[Features], compute: Compute) -> Iterator[list[int]]
     """Batches of row numbers, longest first, so that a batch too large for memory fails at once."""
     order = sorted(range(len(features)), key=lambda i: -len(features[i]["input_ids"]))
     while order:
-        rows = max(1, TOKENS[compute.device] // len(features[order[0]]["input_ids"]))
+        rows = max(1, TOKENS[compute.device] // max(1, len(features[order[0]]["input_ids"])))
         yield order[:rows]
         order = order[rows:]

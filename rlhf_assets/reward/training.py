@@ -54,11 +54,12 @@ def train_reward(
 
     Both frames have columns query, response, context, steps_before (JSON texts), kind, score in [0, 1], is_thumb,
     user_id (None where nobody knows) and maybe inverse_propensity, a row a vote. `pairs`: judgments to train and
-    validate on beside them, with query, context, chosen and rejected; without, answers compete by their ratings.
-    `folder` gets a plain AutoModelForSequenceClassification with one output, its tokenizer and calibration.json, and
-    nothing at all when training fails. The same seed gives the same weights on one machine's CPU, and so does a killed
-    training that is started again with the same file `checkpoint`; it stays, for `checkpoint.drop` once what was
-    trained is safe. Raises RlhfError when nothing counts, the loss is no longer finite or the model cannot be loaded.
+    validate on beside them, with query, context, chosen and rejected; without, answers compete by their ratings, where
+    pair_weight says so. `folder` gets a plain AutoModelForSequenceClassification with one output, its tokenizer and
+    calibration.json, and nothing at all when training fails. The same seed gives the same weights on one machine's CPU,
+    and so does a killed training that is started again with the same file `checkpoint`; it stays, for `checkpoint.drop`
+    once what was trained is safe. Raises RlhfError when nothing counts, the loss is no longer finite or the model
+    cannot be loaded.
     """
     started, processes = time.monotonic(), Processes.here(compute.device)
     torch.manual_seed(settings.seed)  # a new head's weights

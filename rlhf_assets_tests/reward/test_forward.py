@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import BatchEncoding, BertForSequenceClassification, PreTrainedModel
@@ -9,6 +10,8 @@ from transformers import BatchEncoding, BertForSequenceClassification, PreTraine
 from rlhf_assets.compute import Compute, autocast
 from rlhf_assets.reward.forward import FirstTokenOnly, prepare
 from rlhf_assets.reward.loading import load_classifier
+from rlhf_assets.reward.scoring import RewardScorer
+from rlhf_assets_tests.reward.votes import votes
 
 TEXTS = (
     ["What?", "Where and when?", "Who?"],
@@ -35,18 +38,27 @@ def read(model: PreTrainedModel, batch: BatchEncoding) -> tuple[torch.Tensor, di
 @pytest.mark.parametrize("rows", [slice(0, 3), slice(1, 2)], ids=["padded", "alone"])
 def test_outputs_and_gradients_are_those_of_the_stock_class(encoder: Path, limit: int, rows: slice) -> None:
     torch.manual_seed(0)
-    stock, tokenizer = load_classifier(str(encoder), trained=False)
-    stock.eval()
+    model, tokenizer = load_classifier(str(encoder), trained=False)
+    model.eval()
     batch = tokenizer(*(part[rows] for part in TEXTS), padding=True, return_tensors="pt")
-    expected, slopes = read(stock, batch)
+    expected, slopes = read(model, batch)
     tokenizer.model_max_length = limit
-    prepare(stock, tokenizer, Compute("cpu", "fp32"))
-    assert isinstance(stock, BertForSequenceClassification)
-    assert isinstance(stock.bert.encoder.layer[-1], FirstTokenOnly)
-    found, ours = read(stock, batch)
+    prepare(model, tokenizer, Compute("cpu", "fp32"))
+    assert isinstance(model, BertForSequenceClassification)
+    assert isinstance(model.bert.encoder.layer[-1], FirstTokenOnly)
+    found, ours = read(model, batch)
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
     for name, slope in slopes.items():
         torch.testing.assert_close(ours[name], slope, atol=1e-6, rtol=1e-4, msg=name)
+
+
+def test_scores_in_bf16_stay_near_those_in_full_precision(reward_model: Path) -> None:
+    rows = votes(200, seed=2)
+    exact, rough = (
+        RewardScorer(reward_model, Compute("cpu", precision)).score_votes(rows) for precision in ("fp32", "bf16")
+    )
+    np.testing.assert_allclose(rough, exact, atol=0.01)  # 0.013 with pooler and head in bf16
+    assert (rough != exact).any()
 
 
 def test_what_sees_the_whole_text_stays_in_full_precision(encoder: Path) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rlhf_assets.compute import Compute
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 PREDICTIONS = "test_predictions.parquet"  # the test rows with what the model says; holds users' text
 WORST = "worst_rows.parquet"  # those of them that it gets most wrong
 REPORT = "report.html"
