@@ -42,7 +42,7 @@ def train_ours(folder: Path, steps: int) -> dict[str, Any]:
     votes = votes_on(votes_of(folder, "train"), (1 + steps) * settings.batch_size)
     few = votes_of(folder, "validation").head(FEW)
     with tempfile.TemporaryDirectory() as name:
-        moments = step_moments(lambda: train_reward(votes, few, settings, compute, Path(name)))
+        moments, beside = step_moments(lambda: train_reward(votes, few, settings, compute, Path(name)))
         shutil.copytree(name, folder / "model", dirs_exist_ok=True)  # the one that is asked for scores
     epoch = len(moments) // 2
     seconds_an_epoch = (moments[-1] - moments[epoch]) * epoch / (epoch - 1)
@@ -53,6 +53,7 @@ def train_ours(folder: Path, steps: int) -> dict[str, Any]:
         "tokens_per_second": tokens(texts, settings) / seconds_an_epoch,
         "milliseconds_per_step": 1000 * seconds_an_epoch / epoch,
         "steps": epoch - 1,
+        "seconds_beside": beside,
         "precision": compute.precision,
     }
 
@@ -62,7 +63,7 @@ def train_guide(folder: Path, steps: int) -> dict[str, Any]:
     texts = (WARM_UP + steps) * guide_recipe.BATCH
     votes, few = votes_on(votes_of(folder, "train"), texts), votes_of(folder, "validation").head(FEW)
     with tempfile.TemporaryDirectory() as name:
-        moments = step_moments(
+        moments, beside = step_moments(
             lambda: guide_recipe.train(segments(votes), segments(few), base_model(), Path(name), steps=WARM_UP + steps)
         )
     seconds = moments[-1] - moments[WARM_UP - 1]
@@ -70,6 +71,7 @@ def train_guide(folder: Path, steps: int) -> dict[str, Any]:
         "texts_per_second": steps * guide_recipe.BATCH / seconds,
         "milliseconds_per_step": 1000 * seconds / steps,
         "steps": steps,
+        "seconds_beside": beside,
         "precision": "fp32",
     }
 
@@ -105,7 +107,8 @@ def full_guide(folder: Path, epochs: int) -> dict[str, Any]:
 
 
 def matrix_rate(_: Path, __: int) -> dict[str, Any]:
-    """The device's best rate of bf16 products, in operations per second, and how many weights meet each token."""
+    """The device's best rate of bf16 products, in operations per second, and how many weights meet each token: of the
+    last layer key and value alone, since the rest of it is made of the first token."""
     device = choose_compute().device
     size = 8192 if device == "cuda" else 2048
     left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
@@ -115,7 +118,9 @@ def matrix_rate(_: Path, __: int) -> dict[str, Any]:
         (left @ right)[0, 0].item()
         best = min(best, time.perf_counter() - start)
     encoder: Any = starting_model(RewardSettings(), choose_compute())[0].base_model
-    weights = sum(layer.weight.numel() for layer in encoder.encoder.modules() if isinstance(layer, nn.Linear))
+    *layers, last = encoder.encoder.layer
+    linear = [one for layer in layers for one in layer.modules() if isinstance(one, nn.Linear)]
+    weights = sum(one.weight.numel() for one in (*linear, last.attention.self.key, last.attention.self.value))
     name = torch.cuda.get_device_name() if device == "cuda" else device
     return {"device": name, "operations_per_second": 2 * size**3 / best, "weights": weights}
 
@@ -152,9 +157,12 @@ def base_model() -> str:
     return resolve_model(RewardSettings().base_model)
 
 
-def step_moments(training: Callable[[], object]) -> list[float]:
-    """When each step of `training`'s AdamW was done, in seconds; LBFGS, by which ours fits heads and lines, not."""
-    moments = []
+def step_moments(training: Callable[[], object]) -> tuple[list[float], float]:
+    """When each step of `training`'s AdamW was done, in seconds, and the seconds before the first and after the last.
+
+    Those of LBFGS, by which ours fits heads and lines, are no steps of the model.
+    """
+    moments: list[float] = []
 
     def now(optimizer: torch.optim.Optimizer, *_: object) -> None:
         if not isinstance(optimizer, torch.optim.AdamW):
@@ -164,9 +172,11 @@ def step_moments(training: Callable[[], object]) -> list[float]:
         moments.append(time.perf_counter())
 
     hook = register_optimizer_step_post_hook(now)
+    start = time.perf_counter()
     training()
+    end = time.perf_counter()
     hook.remove()
-    return moments
+    return moments, moments[0] - start + end - moments[-1]
 
 
 def timed_scores(score: Callable[[pd.DataFrame], np.ndarray], votes: pd.DataFrame) -> dict[str, Any]:
