@@ -19,6 +19,8 @@ LEARNED = {  # whether answers' scores, answers' thumbs, pairs, steps' scores, s
     "all but thumbs": (True, False, True, True, False),
     "all but pairs": (True, True, False, True, True),
     "all but steps": (True, True, True, False, False),
+    "all but pairs and thumbs": (True, False, False, True, False),
+    "all but pairs and steps": (True, True, False, False, False),
     "all by inverse propensity": (True, True, True, True, True),
 }
 
@@ -52,10 +54,10 @@ def test_figures_are_means_over_the_seeds() -> None:
     )
     right = np.array([1.0, 2.0, 3.0, 4.0, 0.0, 1.0])
     within = np.array([3.0, 4.0, 1.0, 2.0, 0.0, 1.0])  # right in each question, wrong between the two
-    found = figures_of([right, within], [right, right], test)
+    found = figures_of([right, within], {"difference": [right, right]}, test)
     assert found["spearman"]["value"] == pytest.approx((1 - 0.6) / 2)
     assert found["pair_accuracy"]["value"] == 1
     assert found["difference"]["spearman"]["value"] == pytest.approx(-0.8)
     assert found["difference"]["pair_accuracy"] == {"value": 0, "low": 0, "high": 0}
-    wrong = figures_of([right, -right], [right, right], test)
+    wrong = figures_of([right, -right], {}, test)
     assert (wrong["spearman"]["value"], wrong["pair_accuracy"]["value"]) == (0, 0.5)
