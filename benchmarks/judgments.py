@@ -1,10 +1,12 @@
 """Neutral files of people's judgments as frames to learn from, and what a model is asked about them.
 
 A line is an object with `group`, which no split may cut through, and `query`; with `chosen` and `rejected` (a pair),
-with `response` and `score` in [0, 1] (a rating), or with `steps`, each of `text` and `score`.
+with `response` and `score` in [0, 1] (a rating), or with `steps`, each of `text` and `score`, null where nobody judged
+it. A line of another shape than the first, or of none, is left out.
 """
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ import pandas as pd
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.reward.inputs import TEXTS
 
+log = logging.getLogger("rlhf_assets.benchmarks")
+
 VOTE = [*TEXTS, "kind", "score", "is_thumb", "user_id"]
 
 
@@ -23,7 +27,7 @@ class Judgments:
     """n judgments of one shape ("pairs", "ratings", "steps").
 
     groups: (n,). asked: texts (m rows of TEXTS) to be scored. first, second: (n,) numbers of texts, the chosen and the
-    rejected one of a pair; of a rating both are the text itself. given: (n,) ratings, all 1 for pairs.
+    rejected one of a pair; of a rating both are the text itself. given: (n,) ratings, all 1 for pairs. left_out: lines.
     """
 
     shape: str
@@ -32,6 +36,7 @@ class Judgments:
     first: np.ndarray
     second: np.ndarray
     given: np.ndarray
+    left_out: int
 
     def votes(self, rows: np.ndarray) -> pd.DataFrame:
         """These judgments as votes; none of a pair."""
@@ -54,49 +59,64 @@ class Judgments:
 
 
 def read_judgments(path: Path, groups_needed: int = 1) -> Judgments:
-    """The file's judgments. Raises RlhfError with the line's number for one of another shape than the first, and where
-    they are of fewer groups."""
+    """The file's judgments. Raises RlhfError where they are of fewer groups."""
     texts: dict[tuple[str, ...], int] = {}
     found: list[tuple[Any, ...]] = []
+    left_out: list[int] = []
     shape = ""
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(path.read_text().split("\n"), 1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
-            made = list(one(row, texts))
-            own = shape_of(row)
+            own = shape or shape_of(row)
+            found += one(row, own, texts)
+            shape = own
         except (ValueError, KeyError, TypeError):
-            raise RlhfError(
-                f"{path} line {number} is no judgment; see benchmarks/judgments.py for the shapes"
-            ) from None
-        shape = shape or own
-        if own != shape:
-            raise RlhfError(f"{path} line {number} holds {own}, the lines before {shape}")
-        found += made
+            left_out.append(number)
+    if left_out:
+        log.warning(
+            "%s: %d lines are no %s as benchmarks/judgments.py has them and are left out, first line %d",
+            path, len(left_out), shape or "judgments", left_out[0],
+        )  # fmt: skip
     if (there := len({group for group, *_ in found})) < groups_needed:
         raise RlhfError(f"{path} has judgments of {there} groups, fewer than {groups_needed}")
     groups, first, second, given = (np.array(column) for column in zip(*found, strict=True))
-    return Judgments(shape, groups.astype(str), pd.DataFrame(list(texts), columns=TEXTS), first, second, given)
+    asked = pd.DataFrame(list(texts), columns=TEXTS)
+    return Judgments(shape, groups.astype(str), asked, first, second, given, len(left_out))
 
 
 def shape_of(row: dict[str, Any]) -> str:
     return "pairs" if "chosen" in row else "steps" if "steps" in row else "ratings"
 
 
-def one(row: dict[str, Any], texts: dict[tuple[str, ...], int]) -> Any:
-    """(group, first, second, given) of each judgment on that line, its texts numbered in `texts`."""
+def one(row: dict[str, Any], shape: str, texts: dict[tuple[str, ...], int]) -> list[tuple[str, int, int, float]]:
+    """(group, first, second, given) of each judgment on that line, its texts numbered in `texts`.
+
+    Raises KeyError, TypeError or ValueError, with no text numbered, where the line is not of that shape.
+    """
+    group = str(row["group"])
+    judged: list[tuple[list[str], str, str, float]]
+    if shape == "pairs":
+        judged = [([], row["chosen"], row["rejected"], 1.0)]
+    elif shape == "ratings":
+        judged = [([], row["response"], row["response"], share(row["score"]))]
+    else:
+        said = [step["text"] for step in row["steps"]]
+        judged = [
+            (said[:k], step["text"], step["text"], share(step["score"]))
+            for k, step in enumerate(row["steps"])
+            if step["score"] is not None
+        ]
 
     def number(response: str, before: list[str]) -> int:
         return texts.setdefault((str(row["query"]), str(response), "[]", json.dumps(before)), len(texts))
 
-    group, shape = str(row["group"]), shape_of(row)
-    if shape == "pairs":
-        yield group, number(row["chosen"], []), number(row["rejected"], []), 1.0
-    elif shape == "ratings":
-        rated = number(row["response"], [])
-        yield group, rated, rated, float(row["score"])
-    else:
-        before: list[str] = []
-        for step in row["steps"]:
-            rated = number(step["text"], before)
-            yield group, rated, rated, float(step["score"])
-            before = [*before, step["text"]]
+    return [(group, number(first, before), number(second, before), given) for before, first, second, given in judged]
+
+
+def share(score: Any) -> float:
+    """A score from 0 to 1. Raises ValueError or TypeError for anything else."""
+    if not 0 <= (found := float(score)) <= 1:
+        raise ValueError(score)
+    return found

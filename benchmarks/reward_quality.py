@@ -180,6 +180,7 @@ def main() -> None:
         "unit": f"{found['metric']} on judgments of groups never trained on, {FOLDS} folds",
         "seeds": [settings.seed],
         **found,
+        "lines_left_out": judgments.left_out,
         "rows": rows.groupby("fold")["best_epoch"].first().reset_index().to_dict("records"),
     }
     print(json.dumps(line))  # noqa: T201

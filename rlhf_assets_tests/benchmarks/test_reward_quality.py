@@ -1,6 +1,7 @@
 """What the benchmark makes of files and of answers, and that it goes on fold by fold."""
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -41,14 +42,25 @@ def test_three_shapes_are_read_and_each_text_is_held_once(tmp_path: Path) -> Non
     assert set(steps["kind"]) == {"step"}
 
 
-def test_a_line_of_another_shape_is_named(tmp_path: Path) -> None:
-    for rows, said in (
-        ([PAIR, RATING], "line 2 holds ratings, the lines before pairs"),
-        ([RATING, {"group": "a"}], "line 2 is no judgment"),
-        ([[]], "line 1 is no judgment"),
-    ):
-        with pytest.raises(RlhfError, match=said):
-            read_judgments(lines(tmp_path / "file", *rows))
+def test_a_step_that_nobody_judged_is_only_read_before_the_next(tmp_path: Path) -> None:
+    said = [{"text": "one", "score": 1}, {"text": "two", "score": None}, {"text": "three", "score": 0}]
+    found = read_judgments(lines(tmp_path / "steps", {**STEPS, "steps": said}))
+    votes = found.votes(np.arange(2))
+    assert votes[["response", "score"]].to_numpy().tolist() == [["one", 1], ["three", 0]]
+    assert votes["steps_before"].tolist() == ["[]", '["one", "two"]']
+    assert (len(found.asked), found.left_out) == (2, 0)
+
+
+def test_a_line_that_is_no_judgment_costs_itself_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    wrong = [{"group": "a"}, PAIR, [], *({**RATING, "score": score} for score in (None, 1.5, float("nan")))]
+    file = lines(tmp_path / "file", wrong[0], RATING, *wrong[1:], {**RATING, "group": "b"})
+    file.write_text(f"{file.read_text()}{{\n")
+    with caplog.at_level(logging.WARNING):
+        found = read_judgments(file)
+    assert (found.shape, found.groups.tolist(), len(found.asked), found.left_out) == ("ratings", ["7", "b"], 1, 7)
+    assert caplog.messages == [
+        f"{file}: 7 lines are no ratings as benchmarks/judgments.py has them and are left out, first line 1"
+    ]
 
 
 def answers(shape: str, ours: np.ndarray, peer: np.ndarray, given: np.ndarray, sure: np.ndarray) -> dict:
