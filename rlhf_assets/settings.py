@@ -29,10 +29,24 @@ def project_settings(kind: type[S]) -> S:
         return kind()
     try:
         with Path(name).open("rb") as file:
-            return kind(**tomllib.load(file).get(kind.__name__, {}))
+            tables = tomllib.load(file)
+        if unknown := sorted(tables.keys() - (known := sections())):
+            there = ", ".join(sorted(known))
+            raise RlhfError(f"RLHF_SETTINGS: {name} [{unknown[0]}]: there is no such table; there are {there}")
+        return kind(**tables.get(kind.__name__, {}))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise RlhfError(f"RLHF_SETTINGS: cannot read {name}: {error}") from None
     except ValidationError as error:
         wrong = error.errors()[0]
         knob = ".".join(str(part) for part in wrong["loc"])
         raise RlhfError(f"RLHF_SETTINGS: {name} [{kind.__name__}] {knob}: {wrong['msg']}") from None
+
+
+def sections() -> set[str]:
+    """The tables that such a file may have."""
+    from rlhf_assets.feedback import settings as feedback
+    from rlhf_assets.policy import settings as policy
+    from rlhf_assets.reward import settings as reward
+
+    known = (value for module in (feedback, reward, policy) for value in vars(module).values())
+    return {one.__name__ for one in known if isinstance(one, type) and issubclass(one, Settings)} - {"Settings"}

@@ -80,6 +80,7 @@ def test_the_recorder_is_on(defs: dg.Definitions) -> None:
 
 def test_the_launchpad_shows_the_projects_own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
+    from rlhf_assets.errors import RlhfError
     from rlhf_assets.reward.settings import RewardSettings
 
     (tmp_path / "own.toml").write_text("[RewardSettings]\nepochs = 17\n")
@@ -92,6 +93,9 @@ def test_the_launchpad_shows_the_projects_own_settings(tmp_path: Path, monkeypat
     assert Form().epochs == 17
     assert status_of(settings_of(Form(), RewardSettings)) == "accepted"
     assert status_of(settings_of(Form(epochs=4), RewardSettings)) == "experiment"
+    (tmp_path / "own.toml").write_text("[RewardSetting]\nepochs = 17\n")
+    with pytest.raises(RlhfError, match=r"\[RewardSetting\]: there is no such table; there are .*RewardSettings, "):
+        project_settings(RewardSettings)
     monkeypatch.delenv("RLHF_SETTINGS")
     assert project_settings(RewardSettings).epochs == RewardSettings().epochs != 17
 
