@@ -19,7 +19,7 @@ def score(
     file: File = "-",  # type: ignore[assignment]
     model: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Folder or name of a reward model; default: the newest accepted one."),
+        typer.Option(metavar="MODEL", help="Folder or hub id of a reward model; default: the newest accepted one."),
     ] = None,
 ) -> None:
     """Score answers with a reward model, JSON lines in and out.
@@ -41,7 +41,7 @@ def score(
 def generate(
     file: File = "-",  # type: ignore[assignment]
     model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Folder or name of a policy; default: the promoted one.")
+        str | None, typer.Option(metavar="MODEL", help="Folder or hub id of a policy; default: the promoted one.")
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens of an answer at most.")] = 64,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token each time.")] = 1.0,

@@ -51,6 +51,7 @@ def test_score_adds_to_each_line_and_reports_bad_ones(reward_model: Path) -> Non
         {**SOLAR, "response": 5},
         {**SOLAR, "context": "earlier"},
         {**SOLAR, "context": [{"role": "user"}]},
+        {**SOLAR, "response": "A fee \ud800"},
     ]
     stdin = (
         json_lines(SOLAR, *bad, "", WIND).encode()
@@ -64,7 +65,9 @@ def test_score_adds_to_each_line_and_reports_bad_ones(reward_model: Path) -> Non
     assert len(refused) == len(bad)
     assert all(row["error"] and "score" not in row for row in [*refused, not_text])
     assert refused[2]["query"] == "no response"
-    assert "7 of 9 lines are bad" in result.stderr
+    assert "half of a character" in refused[-1]["error"]
+    assert refused[0]["error"].startswith("line 2 is no JSON")
+    assert "8 of 10 lines are bad" in result.stderr
 
 
 def test_score_reads_a_file_again_after_mending_it(reward_model: Path, tmp_path: Path) -> None:
