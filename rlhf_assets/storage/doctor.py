@@ -207,15 +207,15 @@ def weeks() -> Finding:
 def model(name: str) -> Finding:
     from rlhf_assets.policy.settings import SftSettings
     from rlhf_assets.reward.settings import RewardSettings
-    from rlhf_assets.storage.models import resolve_model
+    from rlhf_assets.storage.models import PATHS, resolve_model
 
     kind: type[RewardSettings | SftSettings] = RewardSettings if name.startswith("reward") else SftSettings
     wanted = project_settings(kind).base_model
+    if wanted.startswith(PATHS) and not Path(wanted).is_dir():
+        mend = f"correct base_model under [{kind.__name__}] in the file that RLHF_SETTINGS names"
+        return Finding(name, False, f"there is no folder {wanted}", mend)
     found = resolve_model(wanted)
     if found == wanted and not Path(found).is_dir():
-        if wanted.startswith(("/", "./", "../")):
-            mend = f"correct base_model under [{kind.__name__}] in the file that RLHF_SETTINGS names"
-            return Finding(name, False, f"there is no folder {wanted}", mend)
         return Finding(
             name, None, f"{wanted} will be downloaded from the hub", "`make install` brings it without a hub"
         )

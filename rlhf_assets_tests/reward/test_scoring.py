@@ -136,7 +136,7 @@ def spoil_calibration(folder: Path) -> None:
         (spoil_file, "cannot load"),
         (spoil_config, "cannot load"),
         (spoil_calibration, "holds no calibration"),
-        (shutil.rmtree, "cannot load"),
+        (shutil.rmtree, "there is no folder"),
     ],
 )
 def test_a_model_that_cannot_serve_says_so_on_one_line(

@@ -78,6 +78,9 @@ def packed(tmp_path: Path) -> tuple[Path, dict[str, torch.Tensor]]:
 def test_a_folder_is_itself_and_an_unknown_name_is_the_hubs(tmp_path: Path) -> None:
     assert resolve_model(str(tmp_path)) == str(tmp_path)
     assert resolve_model("distilbert-base-uncased") == "distilbert-base-uncased"
+    for path in (str(tmp_path / "none"), "./none"):
+        with pytest.raises(RlhfError, match=f"there is no folder {path}; name a model's folder or its id on the hub"):
+            resolve_model(path)
 
 
 def test_a_folder_goes_before_a_wheel_of_its_name(
