@@ -56,6 +56,8 @@ def train(
     if model_path and what == "ppo":
         raise typer.BadParameter("--model-path continues a reward model; train ppo starts from --base-model")
     from rlhf_assets.defs.automation.launch import materialize_weeks
+    from rlhf_assets.defs.policy.ppo_policy import why_no_reward
+    from rlhf_assets.defs.resources import Artifacts
     from rlhf_assets.defs.training_runs.recorder import record_runs
 
     changed: dict[str, dict[str, Any]] = {
@@ -65,6 +67,8 @@ def train(
         "ppo_policy": {"epochs": epochs},
     }
     week, started = week or last_closed_week(), datetime.now(UTC)
+    if what == "ppo" and (reason := why_no_reward(Artifacts().store, week)):  # said before SFT takes its minutes
+        raise RlhfError(f"PPO would have no reward to follow: {reason}")
     with open_instance() as instance:
         done = materialize_weeks(instance, TRAINED[what], week, week, run_config(changed, TRAINED[what]))
         record_runs(instance, started)

@@ -105,6 +105,13 @@ def test_a_refused_model_is_one_line_and_a_completed_row_feeds_no_policy_and_end
     assert policy.exit_code == 0
     assert f"no reward_model of week {WEEK} is accepted; the newest one is rejected (its test votes" in policy.stderr
 
+    early = rlhf("train", "ppo", "--week", WEEK)
+    assert (early.exit_code, early.stdout) == (1, "")
+    assert early.stderr.splitlines()[-1].startswith(
+        f"PPO would have no reward to follow: no reward_model of week {WEEK} is accepted; the newest one is rejected"
+    )
+    assert ArtifactStore(artifact_root()).of_week("sft_policy", WEEK) == []
+
     several = ("--from", WEEK, "--to", second, "--assets", "reward_dataset,reward_model", "--local")
     assert rlhf("backfill", *several).exit_code == 1
     assert ArtifactStore(artifact_root()).weeks("reward_model") == weeks

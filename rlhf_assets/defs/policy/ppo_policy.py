@@ -32,6 +32,19 @@ def why_none(store: ArtifactStore, asset: str, week: str) -> str:
     return f"no {asset} of week {week} is accepted; the newest one is {card.status}{because}"
 
 
+def why_no_reward(store: ArtifactStore, week: str) -> str | None:
+    """Why the week's reward model may not be followed: there is none, or today's gates refuse it; None where it may."""
+    from rlhf_assets.reward.gate import reasons_today
+
+    reward = store.newest("reward_model", week)
+    if reward is None:
+        return why_none(store, "reward_model", week)
+    if against := reasons_today(reward.card.figures, project_settings(RewardSettings)):
+        again = f"`rlhf train reward --week {week}` trains it again"
+        return f"{reward.relative_path} fails today's gates: {'; '.join(against)}; {again}"
+    return None
+
+
 @dg.asset(
     deps=["sft_policy", "reward_model", "policy_prompts"],
     output_required=False,
@@ -50,19 +63,17 @@ def ppo_policy(
     """The fine-tuned policy after PPO against the week's accepted reward model; a candidate until promotion."""
     from rlhf_assets.policy.plots import training_history
     from rlhf_assets.policy.ppo import train_ppo
-    from rlhf_assets.reward.gate import reasons_today
     from rlhf_assets.reward.scoring import RewardScorer
 
     store, week, settings = artifacts.store, week_of_run(context), settings_of(config, PpoSettings)
     with mendable():
-        reward = store.newest("reward_model", week)
-        start = store.for_run("sft_policy", week, context.run.run_id)
-        if reward is None or start is None:
-            skip(context, week, why_none(store, "sft_policy" if reward else "reward_model", week))
+        if reason := why_no_reward(store, week):
+            skip(context, week, reason)
             return
-        if against := reasons_today(reward.card.figures, project_settings(RewardSettings)):
-            again = f"`rlhf train reward --week {week}` trains it again"
-            skip(context, week, f"{reward.relative_path} fails today's gates: {'; '.join(against)}; {again}")
+        reward = store.require("reward_model", week)
+        start = store.for_run("sft_policy", week, context.run.run_id)
+        if start is None:
+            skip(context, week, why_none(store, "sft_policy", week))
             return
         asked = store.for_run("policy_prompts", week, context.run.run_id) or store.require("policy_prompts", week)
         prompts = asked.frame(PROMPTS).query("side == 'train'")
