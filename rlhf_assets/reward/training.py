@@ -77,6 +77,7 @@ def train_reward(
         learner.go_on(before)
         log.info("training goes on from its checkpoint after %d of %d batches", learner.done, len(learner.batches))
     else:
+        log.info("reading %d texts once, to fit a head on them", len(known.texts))
         learner.learn_head()
     progress = Progress("training", len(learner.batches) - learner.done)
     while learner.done < len(learner.batches):
