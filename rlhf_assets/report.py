@@ -27,12 +27,13 @@ def page(
     week: str,
     headline: Mapping[str, str],
     warnings: Sequence[tuple[Sequence[str], str]],
-    all_well: str,
+    all_well: tuple[str, str],
     tables: Sequence[Table],
     pictures: Mapping[str, bytes],
 ) -> str:
     """The page. `headline`: the few figures to read first, by their caption; `warnings`: sentences, and what was
-    expected instead; `all_well`: what stands there without any; `pictures` as PNG by what they show. All is escaped.
+    expected instead; `all_well`: a heading and a sentence that stand there without any; `pictures` as PNG by what they
+    show. All is escaped.
     """
     from jinja2 import Environment, StrictUndefined
 

@@ -144,7 +144,8 @@ def show_summary(summary: Mapping[str, Any]) -> None:
     console.print(tested)
     tasted = summary["taste"]
     console.print(
-        f"The raters' noise lets no model above Spearman {tasted['spearman_ceiling']:.3f}; the reward model reaches "
+        f"The simulated users' noise lets no model above Spearman {tasted['spearman_ceiling']:.3f}, which the model's "
+        "report estimates from the votes alone; the reward model reaches "
         f"{summary['reward_model']['share_of_ceiling']:.0%} of that. Length and stopping explain "
         f"{tasted['r2_of_length_and_stopping']:.0%} of the true taste."
     )

@@ -16,7 +16,7 @@ def report_html(week: str, figures: Mapping[str, Any], pictures: Mapping[str, by
         week,
         headline(figures),
         [(sentences, f"Usually: {CHECKS[name]}") for name, sentences in found if sentences],
-        "No check found anything, or there were too few votes to tell.",
+        ("Nothing stands out", "No check found anything, or there were too few votes to tell."),
         tables(figures),
         pictures,
     )

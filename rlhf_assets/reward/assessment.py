@@ -19,6 +19,7 @@ from rlhf_assets.reward.scoring import RewardScorer
 from rlhf_assets.reward.settings import RewardSettings
 
 WORST = 20
+FIRST = ["error", "predicted", "score", "query", "response"]  # what a person reads first
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,10 @@ class Assessment:
     test: pd.DataFrame
 
     def worst(self) -> pd.DataFrame:
-        """The votes that the model gets most wrong, the worst first, with their `error`."""
+        """The votes that the model gets most wrong, the worst first, with their `error`; columns as in `test`."""
         error = (self.test["predicted"] - self.test["score"]).abs()
-        return self.test.assign(error=error).nlargest(WORST, "error").reset_index(drop=True)
+        worst = self.test.assign(error=error).nlargest(WORST, "error").reset_index(drop=True)
+        return worst[[*FIRST, *worst.columns.difference(FIRST, sort=False)]]
 
 
 def assess_reward(

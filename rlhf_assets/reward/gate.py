@@ -5,6 +5,8 @@ from typing import Any
 
 from rlhf_assets.reward.settings import RewardSettings
 
+NOTHING: dict[str, Any] = {"value": None, "low": None, "high": None}
+
 
 def reward_gates(figures: Mapping[str, Any], settings: RewardSettings) -> dict[str, list[str]]:
     """Reasons against the model with these figures of `assess_reward`, by gate; it is accepted when there are none.
@@ -29,6 +31,30 @@ def reasons_today(figures: Mapping[str, Any], settings: RewardSettings) -> list[
         return [reason for told in reward_gates(figures, settings).values() for reason in told]
     except KeyError as missing:
         return [f"its card has no figure {missing}, which a gate asks for"]
+
+
+def measured(figures: Mapping[str, Any], settings: RewardSettings) -> dict[str, tuple[str, Mapping[str, Any], str]]:
+    """What each gate looks at, its figure and the bound that it keeps."""
+    enough = settings.minimum_test_questions
+    slices = [of for cut in ("segment", "kind") for of in figures[f"by_{cut}"].values() if of["questions"] >= enough]
+    orders = [of["spearman"] for of in slices if of["spearman"]["value"] is not None]
+    lowest = min(orders, key=lambda of: of["high"], default=NOTHING)
+    return {
+        "tested": ("questions tested on", {**NOTHING, "value": figures["questions"]}, f"at least {enough}"),
+        "better_than_mean": ("MSE to that of saying the mean", figures["mse_ratio"], "surely below 1"),
+        "better_than_length": ("MSE to that of length alone", figures["length"]["mse_ratio"], "surely below 1"),
+        "no_segment_below_chance": ("Spearman of the worst slice", lowest, "not surely below 0"),
+        "calibrated": (
+            "calibration error",
+            figures["calibration"]["ece"],
+            f"not surely above {settings.maximum_calibration_error:g}",
+        ),
+        "not_for_length": (
+            "Spearman with length, the score's less the ratings'",
+            figures["length"]["excess"],
+            f"not surely beyond {settings.maximum_length_excess:g} either way",
+        ),
+    }
 
 
 def tested(figures: Mapping[str, Any], settings: RewardSettings) -> Iterator[str]:

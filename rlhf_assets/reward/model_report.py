@@ -4,18 +4,24 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rlhf_assets.report import EMPTY, Table, interval, number, page
+from rlhf_assets.reward.gate import measured
+from rlhf_assets.reward.settings import RewardSettings
 
-EXPECTED = "A model is accepted when no gate finds anything; a rejected one feeds no policy."
-ALL_WELL = "Every gate is open: unless it is an experiment, the model may feed the policy."
+EXPECTED = "A model is accepted when no gate finds anything; a rejected one is not used."
+ALL_WELL = "Every gate is open", "Unless it is an experiment, the model may be used."
+UNSURE = "No gate closes for that: with few votes chance alone may do it. Look before you rely on the model there."
+FEWEST = 10  # questions, or pairs, of which an interval by resampling means something
 FEW = "No figure where there are too few votes to tell."
 Figures = Mapping[str, Any]
 
 
-def report_html(asset: str, week: str, figures: Figures, drift: Figures, pictures: Mapping[str, bytes]) -> str:
+def report_html(
+    asset: str, week: str, figures: Figures, settings: RewardSettings, drift: Figures, pictures: Mapping[str, bytes]
+) -> str:
     """The page, from the `figures` of `assess_reward`, and `drift` of the model before or why it is `skipped`."""
     reasons = [reason[:1].upper() + reason[1:] + "." for told in figures["gates"].values() for reason in told]
     aged = [f"{drift['model']} has aged: {sentence}." for sentence in drift.get("warnings", [])]
-    warnings = [(reasons, EXPECTED)] if reasons else []
+    warnings = [(said, why) for said, why in ((reasons, EXPECTED), (list(unsure(figures)), UNSURE)) if said]
     if aged:
         warnings.append((aged, "Usually a model is as good on this week's new questions as on its own test."))
     return page(
@@ -24,8 +30,45 @@ def report_html(asset: str, week: str, figures: Figures, drift: Figures, picture
         headline(figures),
         warnings,
         ALL_WELL,
-        [table for table in tables(figures, drift) if table.rows],
+        [table for table in (gates(figures, settings), *tables(figures, drift)) if table.rows],
         pictures,
+    )
+
+
+def unsure(figures: Figures) -> Iterator[str]:
+    """Where it is not shown to be any good, or says surely something else than people."""
+    for cut in ("kind", "segment"):
+        for name, of in figures[f"by_{cut}"].items():
+            error = of["mse_ratio"]
+            if of["questions"] >= FEWEST and error["value"] is not None and error["high"] >= 1:
+                yield (
+                    f"On votes of {cut} {name} it is not surely better than saying the mean: "
+                    f"{interval(error, number)} of its error."
+                )
+    for of in figures["calibration"]["bins"]:
+        given = of["given"]
+        if given["n"] < FEWEST:
+            continue
+        low, said, high = (round(value, 2) for value in (given["low"], of["predicted"], given["high"]))  # as they read
+        if not low <= said <= high:
+            yield f"Where it says {of['predicted']:.2f}, people give {interval(given, number)}."
+
+
+def gates(figures: Figures, settings: RewardSettings) -> Table:
+    closed = figures["gates"]
+    return Table(
+        "The gates",
+        "What each looks at, with its 95 % interval, and the bound that it keeps.",
+        ("", "figure", "must be", ""),
+        [
+            (
+                what,
+                str(of["value"]) if name == "tested" else interval(of, number),
+                bound,
+                "closed" if closed[name] else "open",
+            )
+            for name, (what, of, bound) in measured(figures, settings).items()
+        ],
     )
 
 
@@ -46,7 +89,8 @@ def tables(figures: Figures, drift: Figures) -> Iterator[Table]:
         "How good it is",
         "On questions that it was not trained on, with 95 % intervals over questions, which are too narrow for fewer "
         "than ten. MSE ratio is the mean squared error to that of always saying the mean; pairs are answers to one "
-        "question that people rated differently. The votes that it gets most wrong lie beside this page.",
+        "question that people rated differently, not told where there are fewer than ten. The votes that it gets most "
+        "wrong lie beside this page.",
         ("", "questions", "votes", "MSE ratio", "Spearman", "pairs right", "pairs"),
         [
             slice_row("all", figures),
@@ -92,8 +136,10 @@ def tables(figures: Figures, drift: Figures) -> Iterator[Table]:
 
 
 def slice_row(name: str, of: Figures) -> tuple[str, ...]:
-    figures = (interval(of[figure], number) for figure in ("mse_ratio", "spearman", "pair_accuracy"))
-    return name, str(of["questions"]), str(of["mse"]["n"]), *figures, str(of["pair_accuracy"]["n"])
+    right = of["pair_accuracy"]
+    figures = (interval(of[figure], number) for figure in ("mse_ratio", "spearman"))
+    pairs = interval(right, number) if right["n"] >= FEWEST else EMPTY
+    return name, str(of["questions"]), str(of["mse"]["n"]), *figures, pairs, str(right["n"])
 
 
 def ceiling(figures: Figures, best: Figures) -> Table:

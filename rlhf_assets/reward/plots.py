@@ -141,7 +141,7 @@ def predicted_by_score(predicted: np.ndarray, given: np.ndarray) -> bytes:
         )
         axes.plot([0, 1], [0, 1], "--", color="grey", linewidth=1)
         axes.set_xticks(LEVELS, [f"{level:g}\n{(nearest == i).sum()} votes" for i, level in enumerate(LEVELS)])
-        axes.set(xlabel="score given", ylabel="score predicted", title="Reward model on its test votes")
+        axes.set(xlabel="score given", ylabel="score predicted", title="Predictions on the test votes")
 
     return picture(draw)
 
@@ -155,7 +155,7 @@ def training_history(history: list[dict[str, float | None]], best_epoch: int) ->
             axes.plot(*line.T, marker="o", label=label)
         axes.axvline(best_epoch, linestyle="--", color="grey", linewidth=1, label="best by validation")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(xlabel="epoch (0: the head alone)", ylabel="loss a vote", title="Training of the reward model")
+        axes.set(xlabel="epoch (0: the head alone)", ylabel="loss a vote", title="Training")
         axes.legend(frameon=False)
 
     return picture(draw)

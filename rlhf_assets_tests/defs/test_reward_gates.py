@@ -114,6 +114,9 @@ def test_a_good_model_passes_and_leaves_its_page_and_its_worst_rows(store: Artif
     assert result.success
     assert set(checks) == {*GATES, DRIFT}
     assert failed(checks) == set()
+    kept = checks["better_than_length"].metadata
+    assert (kept["bound"].value, kept["figure"].value) == ("surely below 1", "MSE to that of length alone")
+    assert kept["low"].value < kept["value"].value < kept["high"].value < 1
     assert checks[DRIFT].metadata["skipped"].value == "there is no accepted reward_model of an earlier week"
     made = store.require("reward_model", WEEK)
     worst = made.frame("worst_rows.parquet")

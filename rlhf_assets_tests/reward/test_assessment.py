@@ -60,7 +60,7 @@ def test_the_page_holds_figures_and_pictures_and_nothing_that_anybody_wrote(foun
     broken = found.figures | {"by_segment": {EVIL: found.figures["by_segment"]["worker"]}}
     broken["noise_ceiling"] = {**found.figures["noise_ceiling"], "spearman": {"value": 1.0, "low": 0.9, "high": 1.0}}
     broken["gates"] = {**found.gates, "calibrated": [f"it is off for {EVIL}"]}
-    made = report_html("reward_model", "2026-11-15", broken, NO_DRIFT, shown)
+    made = report_html("reward_model", "2026-11-15", broken, RewardSettings(), NO_DRIFT, shown)
     read = Page(made)
     assert not {"script", "link", "iframe", "object", "form", "a"} & set(read.tags)
     assert read.tags.count("img") == 7
@@ -68,9 +68,28 @@ def test_the_page_holds_figures_and_pictures_and_nothing_that_anybody_wrote(foun
     assert f"1.00 (0.90 to 1.00){found.figures['spearman']['value']:.0%}" in read.text.replace("\n", "")
     assert "there is no earlier model" in read.text
     assert "How do I find a job" not in made
-    well = report_html("judge_model", "2026-11-15", found.figures, NO_DRIFT, shown)
+
+
+def test_the_page_names_where_the_model_is_not_to_be_relied_on(found: Assessment) -> None:
+    worker = found.figures["by_segment"]["worker"]
+    good = {**worker, "mse_ratio": {"value": 0.6, "low": 0.5, "high": 0.7, "n": 99}}
+    bad = {**worker, "mse_ratio": {"value": 0.91, "low": 0.75, "high": 1.06, "n": 99}}
+    given = {"value": 0.64, "low": 0.57, "high": 0.71, "n": 99}
+
+    def read(by_segment: dict, predicted: float) -> str:
+        calibration = {**found.figures["calibration"], "bins": [{"predicted": predicted, "given": given}]}
+        figures = found.figures | {"by_kind": {}, "by_segment": by_segment, "calibration": calibration}
+        return Page(report_html("judge_model", "2026-11-15", figures, RewardSettings(), NO_DRIFT, {})).text
+
+    well = read({"worker": good}, 0.7)
     assert "Every gate is open" in well
     assert "Judge model" in well
+    assert "calibration error" in well
+    assert "not surely above 0.1" in well
+    unsure = read({"worker": good, "student": bad}, 0.72)
+    assert "On votes of segment student it is not surely better than saying the mean: 0.91 (0.75 to 1.06)" in unsure
+    assert "segment worker it is not" not in unsure
+    assert "Where it says 0.72, people give 0.64 (0.57 to 0.71)." in unsure
 
 
 def test_a_model_without_any_test_votes_is_refused_and_has_its_page(reward_model: Path, encoder: Path) -> None:
@@ -80,7 +99,7 @@ def test_a_model_without_any_test_votes_is_refused_and_has_its_page(reward_model
     json.dumps(empty.figures, allow_nan=False)
     shown = pictures(empty.figures, empty.test, HISTORY, 1)
     assert list(shown) == ["Training"], "there is nothing to draw of no votes"
-    read = Page(report_html("reward_model", "2026-11-15", empty.figures, NO_DRIFT, shown))
+    read = Page(report_html("reward_model", "2026-11-15", empty.figures, RewardSettings(), NO_DRIFT, shown))
     assert "nan" not in read.text.lower().replace("finance", "")
     assert "None" not in read.text
     assert empty.worst().empty
@@ -98,7 +117,7 @@ def test_an_earlier_model_is_warned_of_where_people_have_changed_their_mind(
     assert aged["spearman"]["then"] == found.figures["spearman"]
     assert aged["questions"] == 40
     told = aged | {"model": "reward_model/2026-11-08/a-run", "warnings": [error]}
-    page = Page(report_html("reward_model", "2026-11-15", found.figures, told, {}))
+    page = Page(report_html("reward_model", "2026-11-15", found.figures, RewardSettings(), told, {}))
     assert "reward_model/2026-11-08/a-run has aged: its MSE rose" in page.text
 
 
@@ -111,5 +130,7 @@ def test_an_earlier_model_is_warned_of_where_people_have_changed_their_mind(
 )
 def test_the_page_says_whether_more_feedback_would_help(found: Assessment, low: float, said: str) -> None:
     curve = found.figures["learning_curve"] | {"gain": {"value": 0.01, "low": low, "high": 0.02}}
-    made = report_html("reward_model", "2026-11-15", found.figures | {"learning_curve": curve}, NO_DRIFT, {})
+    made = report_html(
+        "reward_model", "2026-11-15", found.figures | {"learning_curve": curve}, RewardSettings(), NO_DRIFT, {}
+    )
     assert said in Page(made).text

@@ -23,10 +23,23 @@ def checks_of(asset: str) -> list[dg.AssetCheckSpec]:
     return [*gates, dg.AssetCheckSpec(DRIFT, asset=asset, description=DRIFT_HOLDS)]
 
 
-def gate_results(asset: str, gates: Mapping[str, list[str]], blocks: bool) -> list[dg.AssetCheckResult]:
-    """A result a gate. One that does not block, as for an experiment, which feeds no policy anyway, warns."""
+def gate_results(
+    asset: str,
+    gates: Mapping[str, list[str]],
+    measured: Mapping[str, tuple[str, Mapping[str, Any], str]],
+    blocks: bool,
+) -> list[dg.AssetCheckResult]:
+    """A result a gate, with what it looked at. One that does not block, as for an experiment, which feeds no policy
+    anyway, warns."""
     severity = dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN
-    return [result(asset, name, reasons, severity, {}) for name, reasons in gates.items()]
+    return [result(asset, name, reasons, severity, shown(*measured[name])) for name, reasons in gates.items()]
+
+
+def shown(what: str, figure: Mapping[str, Any], bound: str) -> dict[str, Any]:
+    """The figure as a number, which the UI draws over the weeks, with its 95 % interval."""
+    return {"figure": what, "bound": bound} | {
+        name: figure[name] for name in ("value", "low", "high") if figure[name] is not None
+    }
 
 
 def drift_result(asset: str, warnings: list[str], shown: Mapping[str, Any]) -> dg.AssetCheckResult:

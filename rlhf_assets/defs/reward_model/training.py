@@ -39,6 +39,7 @@ def train(
     """Train and test on the sides that `voters` prefixes: "judge_" for the judge's users, "" for everybody else's."""
     from rlhf_assets.reward.assessment import assess_reward
     from rlhf_assets.reward.checkpoint import drop
+    from rlhf_assets.reward.gate import measured
     from rlhf_assets.reward.model_report import report_html
     from rlhf_assets.reward.plots import pictures
     from rlhf_assets.reward.together import train_together
@@ -65,7 +66,7 @@ def train(
         found.test.to_parquet(draft.folder / PREDICTIONS)
         found.worst().to_parquet(draft.folder / WORST)
         shown = pictures(found.figures, found.test, outcome.history, outcome.best_epoch)
-        page = report_html(asset, week, found.figures, drifted, shown)
+        page = report_html(asset, week, found.figures, settings, drifted, shown)
         (draft.folder / REPORT).write_text(page, encoding="utf-8")
         made = draft.commit(
             "rejected" if reasons else status_of(settings, data),
@@ -100,7 +101,7 @@ def train(
         {week: made},
         asset,
         {name: value for name, value in extra.items() if value is not None},
-        [*gate_results(asset, found.gates, blocks), drift_check(asset, drifted)],
+        [*gate_results(asset, found.gates, measured(found.figures, settings), blocks), drift_check(asset, drifted)],
     )
     if reasons and blocks:  # what the failed checks do by themselves, but with the reasons
         raise dg.Failure(description=f"rejected: {'; '.join(reasons)}", allow_retries=False)
