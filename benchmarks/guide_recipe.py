@@ -16,6 +16,7 @@ from datasets import Dataset
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    DataCollatorWithPadding,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -42,11 +43,19 @@ def first_votes(votes: pd.DataFrame) -> pd.DataFrame:
 
 
 def train(
-    votes: pd.DataFrame, validation: pd.DataFrame, base_model: str, folder: Path, *, epochs: int = 3, steps: int = -1
+    votes: pd.DataFrame,
+    validation: pd.DataFrame,
+    base_model: str,
+    folder: Path,
+    *,
+    epochs: int = 3,
+    steps: int = -1,
+    padding: str | bool = "max_length",
 ) -> None:
     """Train on frames with columns first, second and score in [0, 1] and save the best epoch's model to `folder`.
 
-    With `steps` that many optimizer steps and no more. Goes on from the newest checkpoint in `folder`.
+    With `steps` that many optimizer steps and no more. Padding is masked out: without it (`padding` False, but for what
+    a batch needs) the same is learned in a tenth of the time. Goes on from the newest checkpoint in `folder`.
     """
     tokenizer = AutoTokenizer.from_pretrained(base_model)
     model = AutoModelForSequenceClassification.from_pretrained(base_model, num_labels=1)
@@ -55,7 +64,7 @@ def train(
         rows = Dataset.from_pandas(first_votes(frame).rename(columns={"score": "labels"}), preserve_index=False)
         return rows.map(
             lambda batch: tokenizer(
-                batch["first"], batch["second"], truncation=True, padding="max_length", max_length=LENGTH
+                batch["first"], batch["second"], truncation=True, padding=padding, max_length=LENGTH
             ),
             batched=True,
         )
@@ -78,6 +87,7 @@ def train(
         args=arguments,
         train_dataset=tokenised(votes),
         eval_dataset=tokenised(validation),
+        data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=lambda found: {"mse": float(np.mean((np.ravel(found.predictions) - found.label_ids) ** 2))},
         callbacks=[KeepOften()],
     )

@@ -10,9 +10,9 @@ A sample is a distinct text for both sides, and `ratio` is by them: the guide ke
 throws the others away, ours learns from all votes on a text while it encodes it once. By votes ours is faster still;
 that stands beside. The interval is the lowest and the highest of the pairs.
 
-`--full` trains both sides on all of the demo's training rows for the guide's three epochs, which takes the guide an
-hour or two; one that was stopped goes on, a finished one is made again and replaces what an earlier one left under
-`.rlhf/benchmarks`. The test MSE is of these.
+`--full` trains both sides on all of the demo's training rows for the guide's three epochs (half an hour, since the
+guide's rows are not padded there, which changes its speed and not what it learns); one that was stopped goes on, a
+finished one is made again and replaces what an earlier one left under `.rlhf/benchmarks`. The test MSE is of these.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--steps", type=int, default=STEPS, help="optimizer steps that are timed")
     arguments.add_argument("--pairs", type=int, default=PAIRS)
-    arguments.add_argument("--full", action="store_true", help="make or repeat the full runs (hours)")
+    arguments.add_argument("--full", action="store_true", help="make or repeat the full runs (half an hour)")
     asked = arguments.parse_args()
     show_progress()
     dataset, kept = demo_dataset(), home() / "benchmarks" / "reward_speed"

@@ -102,7 +102,7 @@ def full_ours(folder: Path, epochs: int) -> dict[str, Any]:
 
 def full_guide(folder: Path, epochs: int) -> dict[str, Any]:
     train, validation, test = (segments(votes_of(folder, side)) for side in ("train", "validation", "test"))
-    guide_recipe.train(train, validation, base_model(), folder, epochs=epochs)
+    guide_recipe.train(train, validation, base_model(), folder, epochs=epochs, padding=False)
     return {"scores": guide_recipe.OneByOne(folder).score(test).tolist()}
 
 
