@@ -1,10 +1,6 @@
-"""Where a training stands, in one file, so that a killed one goes on to the same numbers."""
+"""Whether a checkpoint is that of this training."""
 
 import hashlib
-import os
-import zipfile
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -30,29 +26,3 @@ def fingerprint(start: nn.Module, *made_from: Lessons | str) -> str:
         for values in (one.better, one.worse, one.pair_weight):
             found.update(values.tobytes())
     return found.hexdigest()
-
-
-def keep(file: Path, training: str, state: dict[str, Any]) -> None:
-    """Write `state` as that training's, whole or not at all, whoever else writes there at the same time."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = file.with_name(f"{file.name}.{os.getpid()}")
-    torch.save({"training": training, **state}, beside)
-    beside.replace(file)
-
-
-def drop(file: Path) -> None:
-    """Remove what was kept there, and what killed trainings were writing."""
-    for path in file.parent.glob(f"{file.name}*"):
-        path.unlink(missing_ok=True)
-
-
-def kept(file: Path, training: str) -> dict[str, Any] | None:
-    """The state last kept there; None where there is none, a damaged one, or one of another training."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            if archive.testzip() is not None:  # torch itself reads changed bytes without a word
-                return None
-        state = torch.load(file, map_location="cpu", weights_only=True)
-        return state if state["training"] == training else None
-    except Exception:  # damage shows as almost any error
-        return None

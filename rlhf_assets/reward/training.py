@@ -14,7 +14,7 @@ from rlhf_assets.compute import Compute
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.progress import Progress
 from rlhf_assets.reward.calibration import fit_line
-from rlhf_assets.reward.checkpoint import fingerprint, keep, kept
+from rlhf_assets.reward.checkpoint import fingerprint
 from rlhf_assets.reward.forward import prepare
 from rlhf_assets.reward.learner import Learner
 from rlhf_assets.reward.lessons import lessons, propensity_weight
@@ -23,6 +23,7 @@ from rlhf_assets.reward.pooling import with_mean_pooling
 from rlhf_assets.reward.processes import Processes
 from rlhf_assets.reward.scoring import CALIBRATION, said_of
 from rlhf_assets.reward.settings import RewardSettings
+from rlhf_assets.storage.checkpoint import keep, kept
 
 log = logging.getLogger(__name__)
 

@@ -7,22 +7,21 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from rlhf_assets.reward.checkpoint import drop, fingerprint, keep, kept
+from rlhf_assets.reward.checkpoint import fingerprint
 from rlhf_assets.reward.lessons import lessons
 from rlhf_assets.reward.settings import RewardSettings
 from rlhf_assets.reward.training import TrainingOutcome
+from rlhf_assets.storage.checkpoint import drop
 from rlhf_assets_tests.reward.train_votes import train
 from rlhf_assets_tests.reward.votes import votes
 
 ROOT = Path(__file__).parents[2]  # where a process that is started finds the tests
 Made = tuple[TrainingOutcome, dict[str, bytes]]
-STATE: dict[str, Any] = {"weights": {"one": torch.rand(20, 30)}, "done": 3, "history": [{"validation_loss": None}]}
 
 
 def made(encoder: Path, folder: Path, checkpoint: Path | None = None) -> Made:
@@ -69,37 +68,6 @@ def test_what_is_no_checkpoint_is_trained_over(encoder: Path, undisturbed: Made,
     checkpoint = tmp_path / "week.pt"
     checkpoint.write_bytes(b"half a file")
     assert made(encoder, tmp_path / "made", checkpoint) == undisturbed
-
-
-def test_what_killed_trainings_were_writing_is_dropped_too(tmp_path: Path) -> None:
-    for name in ("week.pt", "week.pt.123", "other.pt"):
-        (tmp_path / name).touch()
-    drop(tmp_path / "week.pt")
-    drop(tmp_path / "week.pt")
-    assert [path.name for path in tmp_path.iterdir()] == ["other.pt"]
-
-
-def test_a_changed_byte_is_seen(tmp_path: Path) -> None:
-    keep(tmp_path / "week.pt", "this", STATE)
-    found = kept(tmp_path / "week.pt", "this")
-    assert found
-    assert torch.equal(found["weights"]["one"], STATE["weights"]["one"])
-    assert (found["done"], found["history"]) == (3, [{"validation_loss": None}])
-    assert [path.name for path in tmp_path.iterdir()] == ["week.pt"]
-    whole = (tmp_path / "week.pt").read_bytes()
-    of_weights = whole.index(STATE["weights"]["one"].numpy().tobytes())
-    for place in (of_weights, of_weights + 2000):
-        (tmp_path / "week.pt").write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        assert kept(tmp_path / "week.pt", "this") is None
-    for length in (len(whole) - 1, len(whole) // 2, 0):
-        (tmp_path / "week.pt").write_bytes(whole[:length])
-        assert kept(tmp_path / "week.pt", "this") is None
-
-
-def test_another_training_is_not_gone_on_from(tmp_path: Path) -> None:
-    keep(tmp_path / "week.pt", "this", STATE)
-    assert kept(tmp_path / "week.pt", "that") is None
-    assert kept(tmp_path / "last week.pt", "this") is None
 
 
 def test_a_training_is_known_by_its_votes_settings_and_first_weights(encoder: Path) -> None:

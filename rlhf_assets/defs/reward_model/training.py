@@ -14,6 +14,7 @@ from rlhf_assets.defs.reward_model.checks import drift_result, gate_results, unt
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.reward.settings import RewardSettings
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
+from rlhf_assets.storage.checkpoint import drop
 from rlhf_assets.storage.home import checkpoint_file
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ def train(
 ) -> Made:
     """Train and test on the sides that `voters` prefixes: "judge_" for the judge's users, "" for everybody else's."""
     from rlhf_assets.reward.assessment import assess_reward
-    from rlhf_assets.reward.checkpoint import drop
     from rlhf_assets.reward.gate import measured
     from rlhf_assets.reward.model_report import report_html
     from rlhf_assets.reward.plots import pictures

@@ -1,0 +1,48 @@
+"""Where a training stands, in one file, so that a killed one goes on to the same numbers."""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from rlhf_assets.errors import RlhfError, first_line
+
+
+def keep(file: Path, training: str, state: dict[str, Any]) -> None:
+    """Write `state` as that training's, whole or not at all, whoever else writes there at the same time.
+
+    Raises RlhfError where the file cannot be written, as on a full disk; what stood there before still does.
+    """
+    import torch
+
+    beside = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        torch.save({"training": training, **state}, beside)
+        beside.replace(file)
+    except (OSError, RuntimeError) as error:  # torch's own writer knows no OSError
+        beside.unlink(missing_ok=True)
+        raise RlhfError(
+            f"cannot keep how far the training is in {file} ({first_line(error)}); is the disk full? Free some space "
+            "and start it again: it goes on from what was kept before"
+        ) from error
+
+
+def drop(file: Path) -> None:
+    """Remove what was kept there, and what killed trainings were writing."""
+    for path in file.parent.glob(f"{file.name}*"):
+        path.unlink(missing_ok=True)
+
+
+def kept(file: Path, training: str) -> dict[str, Any] | None:
+    """The state last kept there; None where there is none, a damaged one, or one of another training."""
+    import torch
+
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if archive.testzip() is not None:  # torch itself reads changed bytes without a word
+                return None
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        return state if state["training"] == training else None
+    except Exception:  # damage shows as almost any error
+        return None
