@@ -9,10 +9,13 @@ QUIET_SECONDS = 2.0  # between two lines; a person reads no faster and Dagster s
 
 
 class Progress:
-    """Counts the steps of one stage: `Progress("ppo", 8)`, then `step("score 0.61")` after each."""
+    """Counts the steps of one stage: `Progress("ppo", 8)`, then `step("score 0.61")` after each.
 
-    def __init__(self, stage: str, total: int) -> None:
-        self.stage, self.total, self.done = stage, total, 0
+    `before`: steps that an earlier run has done, which tell nothing of the time that is left.
+    """
+
+    def __init__(self, stage: str, total: int, before: int = 0) -> None:
+        self.stage, self.total, self.done, self.before = stage, total, before, before
         self.started = time.monotonic()
         self.said = -QUIET_SECONDS
 
@@ -23,7 +26,7 @@ class Progress:
         if now - self.said < QUIET_SECONDS and self.done < self.total:
             return
         self.said = now
-        left = (now - self.started) / self.done * (self.total - self.done)
+        left = (now - self.started) / (self.done - self.before) * (self.total - self.done)
         parts = [f"{self.stage} {self.done}/{self.total}", detail, f"{duration(left)} left" if left else ""]
         log.info(" · ".join(part for part in parts if part))
 

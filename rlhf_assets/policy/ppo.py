@@ -1,272 +1,177 @@
 """Proximal policy optimisation of a policy against a reward read from text (Schulman 2017; Ouyang 2022).
 
-A round: sample replies, score their texts, recompute old log-probabilities and values, price the KL, estimate
-advantages, learn in minibatches. Before the first round the reference policy's own replies set the reward's scale
-and warm the value head up.
+Rounds of `PpoTrainer`, of which a judge who did not give the reward chooses the one whose policy is kept: a policy that
+follows a reward for too long gets better by it and worse in truth (Gao 2023).
 """
 
-import copy
+import hashlib
 import logging
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from torch.nn.utils import clip_grad_norm_
+import transformers
 
 from rlhf_assets.compute import Compute
 from rlhf_assets.errors import RlhfError
-from rlhf_assets.policy.advantages import gae, whiten
-from rlhf_assets.policy.answers import decode, encode_rows
-from rlhf_assets.policy.chat import stop_tokens
-from rlhf_assets.policy.history import check_reference, check_unmoved, describe, round_figures, step_figures
-from rlhf_assets.policy.kl import adapt_coefficient, log_ratio
-from rlhf_assets.policy.log_probs import reply_states, token_log_probs
-from rlhf_assets.policy.losses import policy_loss, value_loss
-from rlhf_assets.policy.rewards import RewardScale, check_scores, missing_stop, overlong, token_rewards
-from rlhf_assets.policy.rollouts import Assessment, Rollout, Score, assess, take, texts_of
-from rlhf_assets.policy.sampling import sample, seed_of
+from rlhf_assets.policy.history import describe
+from rlhf_assets.policy.ppo_trainer import PpoTrainer
+from rlhf_assets.policy.rollouts import Score
+from rlhf_assets.policy.sampling import seed_of
 from rlhf_assets.policy.settings import PpoSettings
-from rlhf_assets.policy.value import ValueHead, warm_up
-from rlhf_assets.policy.weights import (
-    context_length,
-    load_policy,
-    plain,
-    refresh,
-    sampling_copy,
-    save_policy,
-    with_lora,
-)
+from rlhf_assets.policy.step_rewards import StepScore
+from rlhf_assets.policy.weights import save_policy
 from rlhf_assets.progress import Progress
+from rlhf_assets.storage.checkpoint import keep, kept
 
 log = logging.getLogger(__name__)
 
+VERSION = "1"  # of what a training does and of what a checkpoint holds; raise it where either changes
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Whose opinion chooses the round, and of replies to which prompts: none that the policy practises on."""
+
+    score: Score
+    prompts: pd.DataFrame
+
 
 def train_ppo(
-    sft_folder: str | Path, prompts: pd.DataFrame, score: Score, settings: PpoSettings, compute: Compute, folder: Path
+    sft_folder: str | Path,
+    prompts: pd.DataFrame,
+    score: Score,
+    settings: PpoSettings,
+    compute: Compute,
+    folder: Path,
+    judge: Judge | None = None,
+    score_steps: StepScore | None = None,
+    checkpoint: Path | None = None,
+    made_from: str = "",
 ) -> dict[str, Any]:
     """Train on prompts {prompt_id, query, context, system_prompt} and write the policy to `folder`, a plain model.
 
-    score: (queries, responses, contexts as JSON) -> one number a reply, any scale.
-    Returns the reward's gain and bias, the reference policy's mean score, the history of rounds and the last one.
-    Raises RlhfError, with nothing written, on too few prompts, a policy that collapses or says nothing, a reward that
-    is not finite or always the same.
+    score: (queries, responses, contexts as JSON) -> one number a reply, any scale; score_steps the same of single
+    steps, with those before them, where step_share gives them a part. Without a judge the last round is kept. A
+    training that was killed goes on from the file `checkpoint` to the same numbers, if the models behind its functions,
+    which `made_from` names, are the same too; the file stays, for `storage.checkpoint.drop` once the policy is safe.
+    Returns the reward's gain and bias, the reference policy's mean score, the history of rounds and the last one, and
+    what the judge said by update, of which `chosen_update` is kept. Raises RlhfError, with nothing written, on too few
+    prompts, a policy that collapses or says nothing, a reward that is not finite or always the same.
     """
     if prompts.empty or settings.temperature == 0:
         raise RlhfError("PPO needs prompts and a temperature above 0; it learns from differing replies")
-    trainer = PpoTrainer(str(sft_folder), prompts.to_dict("records"), score, settings, compute)
+    if settings.step_share and score_steps is None:
+        raise RlhfError("step_share gives single steps a part of the reward and nothing scores them; set it to 0")
     start = time.monotonic()
-    scale = trainer.calibrate()
-    history = trainer.train()
-    save_policy(trainer.policy, trainer.tokenizer, folder)
+    trainer = PpoTrainer(str(sft_folder), prompts.to_dict("records"), score, settings, compute, score_steps)
+    choice = Choice(trainer, judge, settings)
+    training = fingerprint(trainer, prompts, judge, settings, compute, made_from) if checkpoint else ""
+    before = kept(checkpoint, training) if checkpoint else None
+    if before:
+        trainer.go_on(before["trainer"])
+        choice.go_on(before["choice"])
+        log.info("ppo goes on from its checkpoint after %d of %d updates", trainer.update, settings.updates)
+    else:
+        trainer.calibrate()
+    progress = Progress("ppo", settings.updates, before=trainer.update)
+    while trainer.update < settings.updates:
+        figures = trainer.round()
+        check_collapse(figures, settings)
+        progress.step(describe(figures) + choice.look())
+        if checkpoint and trainer.update % settings.checkpoint_updates == 0:
+            state = {"trainer": trainer.state(), "choice": choice.state()}
+            if trainer.processes.main:
+                keep(checkpoint, training, state)
+    choice.settle()
+    if trainer.processes.main:
+        save_policy(trainer.policy, trainer.tokenizer, folder)
+    trainer.processes.wait()
+    scale = trainer.scale
     return {
         "reward_gain": scale.gain,
         "reward_bias": scale.bias,
         "reference_score": -scale.bias / scale.gain,
         "seconds": time.monotonic() - start,
-        "final": history[-1],
-        "history": history,
+        "final": trainer.history[-1],
+        "history": trainer.history,
+        "judged": choice.judged,
+        "chosen_update": choice.update,
     }
 
 
-class PpoTrainer:
-    """The policy with everything that changes while it learns."""
-
-    def __init__(
-        self, sft_folder: str, prompts: Sequence[dict[Any, Any]], score: Score, settings: PpoSettings, compute: Compute
-    ) -> None:
-        self.settings, self.compute, self.score, self.prompts = settings, compute, score, prompts
-        model, self.tokenizer = load_policy(sft_folder, compute)
-        self.stops = stop_tokens(sft_folder, self.tokenizer)
-        self.context = min(context_length(model), settings.max_prompt_tokens + settings.max_new_tokens)
-        self.sampler = sampling_copy(model, compute)
-        if settings.lora_rank is None:
-            self.policy: Any = model
-            self.reference: Any = copy.deepcopy(model).requires_grad_(False)
-        else:
-            self.policy, self.reference = with_lora(model, settings.lora_rank, settings.seed), None
-        self.draws = torch.Generator().manual_seed(seed_of(settings.seed))
-        self.head = ValueHead(model.config.hidden_size, self.draws).to(compute.device)
-        self.weights = [parameter for parameter in self.policy.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(
-            [
-                {"params": self.weights, "lr": settings.learning_rate},
-                {"params": self.head.parameters(), "lr": settings.value_learning_rate},
-            ],
-            eps=settings.adam_epsilon,
-        )
-        self.kl_coefficient = settings.kl_coefficient
-        self.order = self.shuffled_prompts()
-
-    def shuffled_prompts(self) -> Iterator[int]:
-        """Prompts without end, each once before any comes again."""
-        while True:
-            yield from torch.randperm(len(self.prompts), generator=self.draws).tolist()
-
-    def collect(self, update: int, size: int) -> Rollout:
-        """Sample `size` replies with the current weights and score their texts."""
-        settings = self.settings
-        rows = [self.prompts[next(self.order)] for _ in range(size)]
-        prompts = encode_rows(self.tokenizer, rows, self.context, settings.max_new_tokens)
-        seeds = [seed_of(settings.seed, update, i) for i in range(size)]
-        refresh(self.sampler, self.policy)
-        replies = sample(
-            self.sampler,
-            prompts,
-            seeds,
-            self.stops,
-            settings.max_new_tokens,
-            settings.temperature,
-            settings.batch_size,
-        )
-        texts = [decode(self.tokenizer, reply) for reply in replies]
-        if not any(texts):
-            raise RlhfError(f"all {size} replies are empty; train SFT on longer answers or lower learning_rate")
-        scores = self.score([row["query"] for row in rows], texts, texts_of(rows, "context", "[]"))
-        return Rollout(prompts, replies, texts, check_scores(scores, size))
-
-    def assess(self, rollout: Rollout) -> Assessment:
-        """Log-probabilities of policy and reference and values, before any step of the round."""
-        settings = self.settings
-        return assess(
-            rollout,
-            self.policy,
-            self.reference,
-            self.head,
-            settings.temperature,
-            settings.micro_batch_size,
-            self.compute,
+def check_collapse(figures: dict[str, float], settings: PpoSettings) -> None:
+    if figures["kl"] > settings.collapse_kl:
+        raise RlhfError(
+            f"the policy collapsed: {figures['kl']:.0f} nats a reply from the SFT policy in round "
+            f"{figures['update']:.0f}; lower learning_rate or raise kl_coefficient"
         )
 
-    def calibrate(self) -> RewardScale:
-        """Fit the reward's scale and the value head to replies of the reference policy, which is still this one."""
-        settings = self.settings
-        log.info("ppo: %d replies of the SFT policy set the reward's scale", settings.calibration_prompts)
-        rollout = self.collect(0, settings.calibration_prompts)
-        self.scale = RewardScale.from_reference(rollout.scores, settings.reward_clip, settings.running_scale)
-        assessment = self.assess(rollout)
-        check_reference(rollout, assessment, self.compute)
-        rewards = self.rewards(rollout, assessment)
-        _, to_go = gae(rewards, torch.zeros_like(rewards), rollout.mask, settings.discount, gae_lambda=1.0)
-        warm_up(self.head, assessment.states, to_go[rollout.mask], settings.value_shrinkage)
-        return self.scale
 
-    def rewards(self, rollout: Rollout, assessment: Assessment) -> torch.Tensor:
-        """Token rewards (rows, tokens): the scaled score less the penalties at the end, the KL's price all along."""
-        settings = self.settings
-        outcome = torch.tensor(self.scale(rollout.scores), dtype=torch.float32)
-        outcome -= missing_stop(rollout.stopped, settings.missing_stop_penalty)
-        outcome -= overlong(
-            rollout.lengths, settings.max_new_tokens, settings.overlong_tokens, settings.overlong_penalty
-        )
-        ratio = log_ratio(assessment.log_probs, assessment.reference_log_probs)
-        rewards = token_rewards(outcome, ratio, rollout.mask, self.kl_coefficient)
-        return whiten(rewards, rollout.mask, keep_mean=True) if settings.whiten_rewards else rewards
+class Choice:
+    """The round that the judge likes best, on the same prompts and with the same generators each time it looks."""
 
-    def train(self) -> list[dict[str, float]]:
-        """All rounds; returns each one's figures."""
-        settings, history = self.settings, []
-        progress = Progress("ppo", settings.updates)
-        for update in range(1, settings.updates + 1):
-            self.set_rates(1 - (update - 1) / settings.updates)
-            start = time.monotonic()
-            rollout = self.collect(update, settings.prompts_per_update)
-            sampled = time.monotonic()
-            assessment = self.assess(rollout)
-            rewards = self.rewards(rollout, assessment)
-            self.scale.observe(rollout.scores)
-            advantages, returns = gae(rewards, assessment.values, rollout.mask, settings.discount, settings.gae_lambda)
-            if settings.whiten_advantages:
-                advantages = whiten(advantages, rollout.mask, keep_mean=False)
-            assessed = time.monotonic()
-            learned = self.learn(rollout, assessment, advantages, returns, first=update == 1)
-            end = time.monotonic()
-            figures = {
-                "update": update,
-                **round_figures(rollout, assessment, rewards, returns),
-                **learned,
-                "kl_coefficient": self.kl_coefficient,
-                "learning_rate": self.optimizer.param_groups[0]["lr"],
-                "episodes_per_second": len(rollout.replies) / (end - start),
-                "rollout_seconds": sampled - start,
-                "assessment_seconds": assessed - sampled,
-                "learning_seconds": end - assessed,
-            }
-            history.append(figures)
-            progress.step(describe(figures))
-            if figures["kl"] > settings.collapse_kl:
-                raise RlhfError(
-                    f"the policy collapsed: {figures['kl']:.0f} nats a reply from the SFT policy in round {update}; "
-                    "lower learning_rate or raise kl_coefficient"
-                )
-            if settings.kl_target is not None:
-                self.kl_coefficient = adapt_coefficient(
-                    self.kl_coefficient, figures["kl"], settings.kl_target, len(rollout.replies), settings.kl_horizon
-                )
-        return history
+    def __init__(self, trainer: PpoTrainer, judge: Judge | None, settings: PpoSettings) -> None:
+        self.trainer, self.judge, self.settings = trainer, judge, settings
+        rows: Sequence[dict[Any, Any]] = []
+        if judge is not None:
+            asked = judge.prompts.sort_values("prompt_id")
+            rows = asked.sample(min(settings.choice_prompts, len(asked)), random_state=settings.seed).to_dict("records")
+        self.rows = rows
+        self.judged: list[dict[str, float]] = []
+        self.best: list[torch.Tensor] | None = None  # of an earlier round than this one
 
-    def set_rates(self, share: float) -> None:
-        """Learning rates fall linearly over the rounds, the last one's being 1/updates of the first."""
-        for group, rate in zip(
-            self.optimizer.param_groups, (self.settings.learning_rate, self.settings.value_learning_rate), strict=True
-        ):
-            group["lr"] = rate * share
+    def look(self) -> str:
+        """Let the judge look at the policy as it now is, if it is time to, and say what came of it."""
+        trainer, settings = self.trainer, self.settings
+        due = trainer.update % settings.choice_updates == 0 or trainer.update == settings.updates
+        if self.judge is None or not self.rows or not due:
+            return ""
+        seeds = [seed_of(settings.seed, i) for i in range(len(self.rows))]
+        said = float(trainer.rollout(self.rows, seeds, self.judge.score).scores.mean())
+        best = max((row["judge"] for row in self.judged), default=-float("inf"))
+        self.judged.append({"update": trainer.update, "judge": said})
+        if said >= best:
+            self.best = trainer.learner.snapshot()
+        return f", judge {said:.3f}"
 
-    def learn(
-        self, rollout: Rollout, assessment: Assessment, advantages: torch.Tensor, returns: torch.Tensor, first: bool
-    ) -> dict[str, float]:
-        """Several passes over the replies in freshly drawn minibatches; stops when the policy has moved too far."""
-        settings, steps, too_far = self.settings, [], False
-        for rows in self.minibatches(len(rollout.replies)):
-            steps.append(self.gradients(rollout, rows, assessment, advantages, returns))
-            if first and len(steps) == 1:
-                check_unmoved(steps[0], self.compute)
-            moved, ratio = steps[-1]["approximate_kl"], steps[-1]["ratio_mean"]
-            too_far = moved > settings.update_kl_limit or ratio > settings.update_ratio_limit
-            if too_far:
-                break
-            self.optimizer.step()
-        means = {name: float(np.mean([step[name] for step in steps])) for name in steps[0]}
-        return means | {"steps": len(steps) - too_far}
+    @property
+    def update(self) -> int:
+        """The one whose policy is kept: the later of two that are judged alike."""
+        if not self.judged:
+            return self.trainer.update
+        return int(max(self.judged, key=lambda row: (row["judge"], row["update"]))["update"])
 
-    def minibatches(self, replies: int) -> Iterator[list[int]]:
-        """Rows of each optimizer step: every pass over the replies in a fresh order."""
-        for _ in range(self.settings.epochs):
-            for part in torch.randperm(replies, generator=self.draws).chunk(self.settings.minibatches):
-                yield part.tolist()
+    def settle(self) -> None:
+        """Give the policy the weights of the chosen round."""
+        if self.best is not None:
+            self.trainer.learner.put_back(self.best)
 
-    def gradients(
-        self,
-        rollout: Rollout,
-        rows: list[int],
-        assessment: Assessment,
-        advantages: torch.Tensor,
-        returns: torch.Tensor,
-    ) -> dict[str, float]:
-        """Accumulate a minibatch's gradients, clipped, over micro-batches; every token weighs the same in any split."""
-        settings, device, model, mask = self.settings, self.compute.device, plain(self.policy), rollout.mask
-        tables = (assessment.log_probs, assessment.values, advantages, returns)
-        tokens, sums = int(mask[rows].sum()), Counter[str]()
-        self.optimizer.zero_grad(set_to_none=True)
-        for micro in rollout.micro_batches(rows, settings.micro_batch_size):
-            old_log_probs, old_values, advantage, target = (take(table, micro, mask, device) for table in tables)
-            batch = rollout.batch(micro, model.config.pad_token_id, device)
-            states = reply_states(model, batch, self.compute)
-            log_probs = token_log_probs(model, states, batch.targets, settings.temperature, self.compute)
-            values = self.head(states if settings.value_shapes_trunk else states.detach())
-            surrogate, parts = policy_loss(log_probs, old_log_probs, advantage, settings.ratio_clip)
-            error, value_clipped = value_loss(values, old_values, target, settings.value_clip)
-            ((surrogate + settings.value_coefficient * error) / tokens).backward()
-            parts |= {"policy_loss": surrogate.detach(), "value_loss": error.detach(), "value_clipped": value_clipped}
-            sums.update({name: part.item() / tokens for name, part in parts.items()})
-        norms = {
-            "policy_grad_norm": clip_grad_norm_(self.weights, settings.max_grad_norm).item(),
-            "value_grad_norm": clip_grad_norm_(self.head.parameters(), settings.max_grad_norm).item(),
-        }
-        if not np.isfinite([*sums.values(), *norms.values()]).all():
-            raise RlhfError("PPO's loss or gradient is not finite; lower learning_rate and look at the reward")
-        return step_figures(sums) | norms
+    def state(self) -> dict[str, Any]:
+        return {"judged": self.judged, "best": self.best}
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        self.judged, self.best = state["judged"], state["best"]
+
+
+def fingerprint(
+    trainer: PpoTrainer,
+    prompts: pd.DataFrame,
+    judge: Judge | None,
+    settings: PpoSettings,
+    compute: Compute,
+    made_from: str,
+) -> str:
+    """What a training hangs on: two with one fingerprint are the same training."""
+    told = (VERSION, torch.__version__, transformers.__version__, settings.model_dump_json(), repr(compute), made_from)
+    found = hashlib.sha256("\n".join(told).encode())
+    for weight in trainer.policy.parameters():
+        found.update(weight.detach().cpu().numpy().tobytes())
+    for frame in (prompts, judge.prompts if judge else None):
+        if frame is not None:
+            found.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return found.hexdigest()

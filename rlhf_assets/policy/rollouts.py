@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from rlhf_assets.errors import RlhfError
 from rlhf_assets.policy.batching import Batch, length_groups, pad_right, reply_mask
 from rlhf_assets.policy.log_probs import reply_states, token_log_probs
 from rlhf_assets.policy.sampling import Reply
+from rlhf_assets.policy.step_rewards import Steps
 from rlhf_assets.policy.value import ValueHead
 from rlhf_assets.policy.weights import plain
 
@@ -21,12 +22,14 @@ Score = Callable[[list[str], list[str], list[str]], np.ndarray]  # queries, resp
 
 @dataclass(frozen=True)
 class Rollout:
-    """Replies with their prompts and the scores of their texts, row by row."""
+    """Replies with their prompts and the scores of their texts, row by row; with their steps where these are scored."""
 
     prompts: list[list[int]]
     replies: list[Reply]
     texts: list[str]
     scores: np.ndarray
+    steps: Steps | None = None
+    step_scores: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def tokens(self) -> list[list[int]]:
@@ -68,35 +71,39 @@ class Assessment:
 
 @torch.no_grad()
 def assess(
-    rollout: Rollout,
-    policy: Any,
-    reference: Any,
-    head: ValueHead,
-    temperature: float,
-    micro_batch_size: int,
-    compute: Compute,
-) -> Assessment:
-    """Old log-probabilities and values in one pass of the learner's own model, then those of the reference.
+    rollout: Rollout, groups: Sequence[list[int]], policy: Any, head: ValueHead, temperature: float, compute: Compute
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The policy's log-probabilities and values (rows, tokens), and the states (rows, tokens, d) that they rest on.
 
-    `reference` None means the policy without its adapter. Raises RlhfError when the policy gives NaN.
+    Of the rows in `groups` alone, 0 elsewhere. Raises RlhfError when the policy gives NaN.
     """
-    mask = rollout.mask
-    log_probs, reference_log_probs, values = (torch.zeros(mask.shape) for _ in range(3))
+    mask, model = rollout.mask, plain(policy)
+    log_probs, values = torch.zeros(mask.shape), torch.zeros(mask.shape)
     states = torch.zeros((*mask.shape, head.in_features))
-    model = plain(policy)
-    for rows in rollout.micro_batches(range(len(rollout.replies)), micro_batch_size):
+    for rows in groups:
         batch = rollout.batch(rows, model.config.pad_token_id, compute.device)
         hidden = reply_states(model, batch, compute)
         put(log_probs, rows, mask, token_log_probs(model, hidden, batch.targets, temperature, compute))
         put(values, rows, mask, head(hidden))
         put(states, rows, mask, hidden.float())
-        other = model if reference is None else reference
-        with policy.disable_adapter() if reference is None else nullcontext():
-            hidden = reply_states(other, batch, compute)
-            put(reference_log_probs, rows, mask, token_log_probs(other, hidden, batch.targets, temperature, compute))
     if not (log_probs.isfinite().all() and values.isfinite().all()):
         raise RlhfError("the policy's log-probabilities are not finite; it diverged, lower the learning rate")
-    return Assessment(log_probs, reference_log_probs, values, states[mask].to(compute.device))
+    return log_probs, values, states
+
+
+@torch.no_grad()
+def reference_log_probs(
+    rollout: Rollout, groups: Sequence[list[int]], policy: Any, reference: Any, temperature: float, compute: Compute
+) -> torch.Tensor:
+    """The reference's log-probabilities (rows, tokens) of the rows in `groups`; None is the policy without adapter."""
+    mask, table = rollout.mask, torch.zeros(rollout.mask.shape)
+    model = plain(policy) if reference is None else reference
+    with policy.disable_adapter() if reference is None else nullcontext():
+        for rows in groups:
+            batch = rollout.batch(rows, model.config.pad_token_id, compute.device)
+            hidden = reply_states(model, batch, compute)
+            put(table, rows, mask, token_log_probs(model, hidden, batch.targets, temperature, compute))
+    return table
 
 
 def put(table: torch.Tensor, rows: Sequence[int], mask: torch.Tensor, tokens: torch.Tensor) -> None:

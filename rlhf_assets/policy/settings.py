@@ -97,6 +97,22 @@ class PpoSettings(SamplingSettings):
     )
     update_ratio_limit: float = Field(5.0, description="Mean ratio at which a round's learning stops early.", gt=1)
     collapse_kl: float = Field(200.0, description="Nats a reply from the SFT policy that count as a collapse.", gt=0)
+    step_share: float = Field(
+        0.0,
+        description="Part of the reward that comes from the reward model's scores of single steps, each earned where "
+        "its step ends; the rest is the whole answer's.",
+        ge=0,
+        lt=1,
+    )
+    choice_updates: int = Field(
+        3, description="Rounds from one look of the judge to the next; it also looks at the last one.", gt=0
+    )
+    choice_prompts: int = Field(
+        64, description="Validation prompts on which the judge chooses the round that is kept.", gt=1
+    )
+    checkpoint_updates: int = Field(
+        2, description="Rounds between two checkpoints; one takes four times the policy's weights on disk.", gt=0
+    )
     seed: int = Field(0, description="Draws prompts, replies, order and the value head.", ge=0)
 
 

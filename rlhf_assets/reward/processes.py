@@ -1,14 +1,14 @@
 """Several processes that train one model together; where there is one, nothing of this is felt."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast, reduce
+from accelerate.utils import broadcast, gather_object, reduce
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -49,9 +49,20 @@ class Processes:
         """The sum over all processes."""
         return values if self.count == 1 else reduce(values, "sum")
 
+    def share(self, items: Sequence[Item]) -> list[Item]:
+        """Every `count`-th of them: what this process does."""
+        return list(items[self.rank :: self.count])
+
+    def gather(self, own: list[Item]) -> list[Item]:
+        """What `share` has divided, whole again and in order, in every process."""
+        if self.count == 1:
+            return own
+        parts = [part[::-1] for part in gather_object([own])]
+        return [parts[i % self.count].pop() for i in range(sum(map(len, parts)))]
+
     def of_each(self, items: list[Item], read: Callable[[list[Item]], Tensor]) -> Tensor:
         """What `read` makes of all `items` (n, ...), of which each process reads its share."""
-        own = read(items[self.rank :: self.count])
+        own = read(self.share(items))
         if self.count == 1:
             return own
         whole = own.new_zeros((len(items), *own.shape[1:]))

@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rlhf_assets.compute import Compute
 from rlhf_assets.errors import RlhfError
-from rlhf_assets.policy.ppo import PpoTrainer, train_ppo
+from rlhf_assets.policy.ppo import train_ppo
+from rlhf_assets.policy.ppo_trainer import PpoTrainer
 from rlhf_assets.policy.settings import PpoSettings
 from rlhf_assets.policy.weights import load_policy
 from rlhf_assets_tests.policy.conftest import FP32, QUICK, constant, letters, share_of
@@ -76,8 +77,10 @@ def test_gradients_do_not_depend_on_micro_batches(llama: Path, prompts: pd.DataF
         one.calibrate()
         rollout, assessment, advantages, returns = assessed(one)
         assert len(set(rollout.lengths.tolist())) > 2
-        one.gradients(rollout, list(range(8)), assessment, advantages, returns)
-        gradients.append(torch.cat([weight.grad.flatten() for weight in [*one.weights, *one.head.parameters()]]))
+        one.learner.gradients(rollout, list(range(8)), assessment, advantages, returns)
+        gradients.append(
+            torch.cat([weight.grad.flatten() for weight in [*one.learner.weights, *one.learner.head.parameters()]])
+        )
     assert_close(gradients[1], gradients[0], atol=1e-6, rtol=1e-4)
     assert_close(gradients[2], gradients[0], atol=1e-6, rtol=1e-4)
 
@@ -87,9 +90,9 @@ def test_value_gradients_reach_the_trunk_only_when_asked(llama: Path, prompts: p
     one = trainer(llama, prompts, value_shapes_trunk=shapes)
     one.calibrate()
     rollout, assessment, advantages, returns = assessed(one)
-    one.gradients(rollout, list(range(8)), assessment, torch.zeros_like(advantages), returns + 1)
-    assert (sum(weight.grad.abs().sum().item() for weight in one.weights) > 0) == shapes
-    assert one.head.weight.grad.abs().sum() > 0
+    one.learner.gradients(rollout, list(range(8)), assessment, torch.zeros_like(advantages), returns + 1)
+    assert (sum(weight.grad.abs().sum().item() for weight in one.learner.weights) > 0) == shapes
+    assert one.learner.head.weight.grad.abs().sum() > 0
 
 
 def test_bf16_runs_and_passes_its_own_checks(llama: Path, prompts: pd.DataFrame, tmp_path: Path):
@@ -137,7 +140,7 @@ def test_a_loss_that_is_not_finite_fails(llama: Path, prompts: pd.DataFrame):
     one.calibrate()
     rollout, assessment, advantages, returns = assessed(one)
     with pytest.raises(RlhfError, match="not finite"):
-        one.learn(rollout, assessment, advantages * torch.nan, returns, first=False)
+        one.learner.learn(rollout, assessment, advantages * torch.nan, returns, first=False)
 
 
 def test_no_prompts_and_greedy_sampling_fail(llama: Path, prompts: pd.DataFrame, tmp_path: Path):

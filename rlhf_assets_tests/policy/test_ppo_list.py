@@ -13,8 +13,8 @@ from rlhf_assets.policy import ppo
 from rlhf_assets.policy.advantages import gae, whiten
 from rlhf_assets.policy.answers import decode
 from rlhf_assets.policy.batching import pad_left, pad_right, positions
-from rlhf_assets.policy.history import check_reference, check_unmoved
-from rlhf_assets.policy.ppo import PpoTrainer
+from rlhf_assets.policy.history import check_reference, check_unmoved, round_figures
+from rlhf_assets.policy.ppo_trainer import PpoTrainer
 from rlhf_assets.policy.rewards import token_rewards
 from rlhf_assets.policy.rollouts import Assessment, Rollout
 from rlhf_assets.policy.sampling import Reply, sample
@@ -70,7 +70,7 @@ def test_line_3_all_log_probabilities_are_divided_by_the_temperature(llama: Path
     drawn = torch.tensor([value for reply in rollout.replies for value in reply.log_probs])
     assert_close(assessment.log_probs[rollout.mask], drawn, atol=1e-4, rtol=1e-4)
     assert_close(assessment.reference_log_probs, assessment.log_probs)
-    step = one.gradients(rollout, list(range(8)), assessment, advantages, returns)
+    step = one.learner.gradients(rollout, list(range(8)), assessment, advantages, returns)
     assert step["ratio_mean"] == pytest.approx(1, abs=1e-4)
     untempered = trainer(llama, prompts, temperature=1.0).assess(rollout)
     assert (untempered.log_probs - assessment.log_probs).abs().max() > 0.01
@@ -105,8 +105,8 @@ def test_line_4_nothing_beyond_a_reply_enters_learning(llama: Path, prompts: pd.
         advantages, returns = gae(one.rewards(rollout, assessment), assessment.values, rollout.mask, 1.0, 0.95)
         advantages = whiten(advantages, rollout.mask, keep_mean=False)
         advantages[~rollout.mask] = returns[~rollout.mask] = garbage
-        figures = one.gradients(rollout, list(range(8)), assessment, advantages, returns)
-        return figures, torch.cat([weight.grad.flatten().clone() for weight in one.weights])
+        figures = one.learner.gradients(rollout, list(range(8)), assessment, advantages, returns)
+        return figures, torch.cat([weight.grad.flatten().clone() for weight in one.learner.weights])
 
     clean, clean_gradient = learn(0.0)
     spoilt, spoilt_gradient = learn(1e9)
@@ -238,7 +238,7 @@ def test_line_13_value_head_starts_as_written_and_is_warmed_up_before_the_policy
     assert head.bias.item() == 0
 
     one = trainer(llama, prompts, calibration_prompts=64)
-    before, start = copy.deepcopy(one.policy.state_dict()), copy.deepcopy(one.head)
+    before, start = copy.deepcopy(one.policy.state_dict()), copy.deepcopy(one.learner.head)
     one.calibrate()
     for name, weight in one.policy.state_dict().items():
         assert_close(weight, before[name], atol=0, rtol=0)
@@ -280,13 +280,13 @@ def test_line_15_gradient_norms_are_clipped_apart_and_the_rate_decays(
     one = trainer(llama, prompts, max_grad_norm=1e-3)
     one.calibrate()
     rollout, assessment, advantages, returns = assessed(one)
-    figures = one.gradients(rollout, list(range(8)), assessment, advantages * 100, returns * 100)
+    figures = one.learner.gradients(rollout, list(range(8)), assessment, advantages * 100, returns * 100)
     assert figures["policy_grad_norm"] > 1e-2
     assert figures["value_grad_norm"] > 1e-2
-    for parameters in (one.weights, list(one.head.parameters())):
+    for parameters in (one.learner.weights, list(one.learner.head.parameters())):
         norm = torch.cat([p.grad.flatten() for p in parameters]).norm().item()
         assert norm == pytest.approx(1e-3, rel=1e-2)
-    assert {group["eps"] for group in one.optimizer.param_groups} == {1e-5}
+    assert {group["eps"] for group in one.learner.optimizer.param_groups} == {1e-5}
     history = ppo.train_ppo(llama, prompts, share_of("e"), QUICK.model_copy(update={"updates": 4}), FP32, tmp_path)[
         "history"
     ]
@@ -309,11 +309,11 @@ def test_line_16_each_epoch_has_a_fresh_permutation(
 ):
     one = trainer(llama, prompts, epochs=3, minibatches=2)
     one.calibrate()
-    seen, gradients = [], one.gradients
+    seen, gradients = [], one.learner.gradients
     monkeypatch.setattr(
-        one, "gradients", lambda rollout, rows, *rest: seen.append(rows) or gradients(rollout, rows, *rest)
+        one.learner, "gradients", lambda rollout, rows, *rest: seen.append(rows) or gradients(rollout, rows, *rest)
     )
-    figures = one.learn(*assessed(one), first=True)
+    figures = one.learner.learn(*assessed(one), first=True)
     assert figures["steps"] == 6
     epochs = [seen[i] + seen[i + 1] for i in (0, 2, 4)]
     assert all(sorted(epoch) == list(range(8)) for epoch in epochs)
@@ -323,7 +323,7 @@ def test_line_16_each_epoch_has_a_fresh_permutation(
 def test_line_16_an_update_stops_early_when_the_policy_has_moved_too_far(llama: Path, prompts: pd.DataFrame):
     one = trainer(llama, prompts, epochs=2, minibatches=8, learning_rate=0.05)
     one.calibrate()
-    figures = one.learn(*assessed(one), first=True)
+    figures = one.learner.learn(*assessed(one), first=True)
     assert 1 <= figures["steps"] < 7
 
 
@@ -336,7 +336,7 @@ def test_line_17_at_step_0_ratio_is_1_kl_0_clip_fraction_0(
     one.calibrate()
     rollout, assessment, advantages, returns = assessed(one)
     assert_close(assessment.reference_log_probs, assessment.log_probs, atol=1e-6, rtol=0)
-    step = one.gradients(rollout, list(range(8)), assessment, advantages, returns)
+    step = one.learner.gradients(rollout, list(range(8)), assessment, advantages, returns)
     assert step["ratio_mean"] == pytest.approx(1, abs=1e-5)
     assert step["ratio_variance"] == pytest.approx(0, abs=1e-5)
     assert step["approximate_kl"] == pytest.approx(0, abs=1e-6)
@@ -348,7 +348,7 @@ def test_line_17_is_asserted_in_the_trainer(llama: Path, prompts: pd.DataFrame):
     one.calibrate()
     rollout, assessment, advantages, returns = assessed(one)
     check_reference(rollout, assessment, FP32)
-    unmoved = one.gradients(rollout, list(range(8)), assessment, advantages, returns)
+    unmoved = one.learner.gradients(rollout, list(range(8)), assessment, advantages, returns)
     check_unmoved(unmoved, FP32)
     assessment.log_probs[:, 0] += 5
     with pytest.raises(RuntimeError, match="reference"):
@@ -357,7 +357,7 @@ def test_line_17_is_asserted_in_the_trainer(llama: Path, prompts: pd.DataFrame):
     with pytest.raises(RuntimeError, match="sampler"):
         check_reference(rollout, assessment, FP32)
     with pytest.raises(RuntimeError, match="ratio"):
-        one.learn(rollout, assessment, advantages, returns, first=True)
+        one.learner.learn(rollout, assessment, advantages, returns, first=True)
     with pytest.raises(RuntimeError, match="clipped"):
         check_unmoved(unmoved | {"clip_fraction": 0.5}, FP32)
 
@@ -399,7 +399,7 @@ def test_line_18_figures_are_those_of_the_rollout(llama: Path, prompts: pd.DataF
     one.calibrate()
     rollout, assessment, _, returns = assessed(one)
     rewards = one.rewards(rollout, assessment)
-    figures = ppo.round_figures(rollout, assessment, rewards, returns)
+    figures = round_figures(rollout, assessment, rewards, returns)
     lengths = [len(reply.tokens) for reply in rollout.replies]
     assert figures["length"] == pytest.approx(np.mean(lengths))
     assert figures["score"] == pytest.approx(rollout.scores.mean())
