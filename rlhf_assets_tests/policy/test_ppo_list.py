@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from rlhf_assets.errors import RlhfError
 from rlhf_assets.policy import ppo
 from rlhf_assets.policy.advantages import gae, whiten
 from rlhf_assets.policy.answers import decode
 from rlhf_assets.policy.batching import pad_left, pad_right, positions
 from rlhf_assets.policy.history import check_reference, check_unmoved, round_figures
 from rlhf_assets.policy.ppo_trainer import PpoTrainer
-from rlhf_assets.policy.rewards import token_rewards
+from rlhf_assets.policy.rewards import RewardScale, token_rewards
 from rlhf_assets.policy.rollouts import Assessment, Rollout
 from rlhf_assets.policy.sampling import Reply, sample
 from rlhf_assets.policy.settings import PpoSettings
@@ -225,6 +226,60 @@ def test_line_10_each_token_pays_for_its_own_kl(llama: Path, prompts: pd.DataFra
     paid = one.rewards(rollout, assessment) - free
     assert_close(paid[:, 0], torch.full((8,), -0.1), atol=1e-4, rtol=0)
     assert_close(paid[:, 1][rollout.mask[:, 1]], torch.full((int(rollout.mask[:, 1].sum()),), -5.0), atol=1e-4, rtol=0)
+
+
+def by_length(queries: list[str], steps: list[str], contexts: list[str], before: list[str]) -> np.ndarray:
+    """A score of single steps."""
+    return np.array([float(len(step)) for step in steps])
+
+
+def test_line_12_step_rewards_and_outcome_stand_where_they_were_earned(llama: Path, prompts: pd.DataFrame):
+    """Two steps and an end: token rewards and their GAE worked by hand, beside the outcome alone."""
+    one = trainer(llama, prompts, step_share=0.25, kl_coefficient=0.0, missing_stop_penalty=0.0)
+    one.score_steps = by_length
+    one.scale = RewardScale(gain=1, bias=0, clip=5, running=False, count=1, mean=0, squares=1)
+    one.step_scale = RewardScale(gain=1, bias=-8, clip=5, running=False, count=1, mean=8, squares=1)
+    text = "1. Ask me\n2. Go"
+    tokens = one.tokenizer(text, add_special_tokens=False)["input_ids"]
+    reply = Reply([*tokens, one.tokenizer.eos_token_id], [-1.0] * (len(tokens) + 1), True)
+    rollout = Rollout([[5, 6]], [reply], [text], np.array([2.0]))
+    rollout = one.with_steps(rollout, [{"query": "Why?", "context": "[]"}], by_length)
+    assert rollout.step_scores.tolist() == [9, 5]
+    assessment = one.assess(rollout)
+    rewards = one.rewards(rollout, assessment)
+    assert rollout.steps is not None
+    first, second = rollout.steps.ends
+    expected = torch.zeros(rewards.shape)
+    expected[0, first], expected[0, second] = 0.25 * (9 - 8) / 2, 0.25 * (5 - 8) / 2
+    expected[0, -1] = 0.75 * 2.0
+    assert_close(rewards, expected)
+    _, to_go = gae(rewards, torch.zeros(rewards.shape), rollout.mask, 1.0, 1.0)
+    assert_close(to_go[0, 0], torch.tensor(0.125 - 0.375 + 1.5))  # the sum of all
+    assert_close(to_go[0, first + 1], torch.tensor(-0.375 + 1.5))  # the first step's is no longer to come
+    assert_close(to_go[0, -1], torch.tensor(1.5))
+    alone = one.rewards(Rollout(rollout.prompts, rollout.replies, rollout.texts, rollout.scores), assessment)
+    assert alone[0].nonzero().flatten().tolist() == [rewards.shape[1] - 1]
+    assert alone[0, -1] == 2.0
+
+
+def test_line_12_steps_are_scored_with_what_came_before_and_scaled_by_the_reference(
+    llama: Path, prompts: pd.DataFrame, tmp_path: Path
+):
+    seen = []
+
+    def score(queries: list[str], steps: list[str], contexts: list[str], before: list[str]) -> np.ndarray:
+        seen.append((queries, steps, contexts, before))
+        return by_length(queries, steps, contexts, before)
+
+    settings = QUICK.model_copy(update={"step_share": 0.5})
+    figures = ppo.train_ppo(llama, prompts, share_of("e"), settings, FP32, tmp_path, score_steps=score)
+    assert len(seen) == 1 + settings.updates
+    assert all(len(set(map(len, asked))) == 1 for asked in seen)
+    outcome = ppo.train_ppo(llama, prompts, share_of("e"), QUICK, FP32, tmp_path)
+    assert figures["history"][0]["score"] == outcome["history"][0]["score"]  # of the same replies
+    assert figures["history"][0]["reward"] != outcome["history"][0]["reward"]
+    with pytest.raises(RlhfError, match="step_share"):
+        ppo.train_ppo(llama, prompts, share_of("e"), settings, FP32, tmp_path)
 
 
 # Learning
