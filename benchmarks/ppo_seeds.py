@@ -15,8 +15,8 @@ from rlhf_assets.demo.load import demo_weeks
 from rlhf_assets.demo.taste import taste
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.policy.evaluation import evaluate_policies
-from rlhf_assets.policy.ppo import train_ppo
 from rlhf_assets.policy.settings import EvaluationSettings, PpoSettings
+from rlhf_assets.policy.together import train_ppo_together
 from rlhf_assets.reward.scoring import RewardScorer
 from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets.storage.database import admin_url, connect
@@ -55,9 +55,17 @@ def one_seed(store: ArtifactStore, week: str, seed: int, kept: Path) -> dict[str
     if seed != settings.seed:
         log.info("seed %d of %s", seed, SEEDS)
         folder = kept / f"policy-{seed}"
-        reward = RewardScorer(starts["reward_model"].local(), compute)
-        train = prompts.query("side == 'train'")
-        train_ppo(sft.local(), train, reward.score, settings.model_copy(update={"seed": seed}), compute, folder)
+        train_ppo_together(
+            1,
+            sft.local(),
+            starts["reward_model"].local(),
+            prompts.query("side == 'train'"),
+            judge.local(),
+            prompts.query("side == 'validation'"),
+            settings.model_copy(update={"seed": seed}),
+            compute,
+            folder,
+        )
     outcome = evaluate_policies(
         {"sft": sft.local(), "ppo": folder},
         prompts.query("side == 'test'"),

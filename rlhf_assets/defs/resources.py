@@ -46,7 +46,7 @@ class ComputeResource(dg.ConfigurableResource):
 
     device: str = Field(default="auto", description="auto, cuda, mps or cpu")
     precision: str = Field(default="auto", description="auto (bf16 only where it is measured fast), fp32 or bf16")
-    processes: int = Field(default=1, gt=0, description="how many train a reward model together, each on its own GPU")
+    processes: int = Field(default=1, gt=0, description="how many train a model together, each on its own GPU")
 
     def choose(self) -> Compute:
         return choose_compute(self.device, self.precision)

@@ -13,8 +13,10 @@ from rlhf_assets.policy.settings import PpoSettings
 from rlhf_assets.reward.settings import RewardSettings
 from rlhf_assets.settings import project_settings
 from rlhf_assets.storage.artifacts import ArtifactStore
+from rlhf_assets.storage.checkpoint import drop
+from rlhf_assets.storage.home import checkpoint_file
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @launchpad_form
@@ -46,7 +48,7 @@ def why_no_reward(store: ArtifactStore, week: str) -> str | None:
 
 
 @dg.asset(
-    deps=["sft_policy", "reward_model", "policy_prompts"],
+    deps=["sft_policy", "reward_model", "judge_model", "policy_prompts"],
     output_required=False,
     partitions_def=WEEKS,
     backfill_policy=RUN_A_WEEK,
@@ -60,10 +62,12 @@ def why_no_reward(store: ArtifactStore, week: str) -> str | None:
 def ppo_policy(
     context: dg.AssetExecutionContext, config: PpoConfig, artifacts: Artifacts, compute: ComputeResource
 ) -> Iterator[dg.MaterializeResult]:
-    """The fine-tuned policy after PPO against the week's accepted reward model; a candidate until promotion."""
+    """The fine-tuned policy after PPO against the week's accepted reward model; a candidate until promotion.
+
+    The week's judge chooses the round that is kept; without one it is the last.
+    """
     from rlhf_assets.policy.plots import training_history
-    from rlhf_assets.policy.ppo import train_ppo
-    from rlhf_assets.reward.scoring import RewardScorer
+    from rlhf_assets.policy.together import train_ppo_together
 
     store, week, settings = artifacts.store, week_of_run(context), settings_of(config, PpoSettings)
     with mendable():
@@ -76,20 +80,36 @@ def ppo_policy(
             skip(context, week, why_none(store, "sft_policy", week))
             return
         asked = store.for_run("policy_prompts", week, context.run.run_id) or store.require("policy_prompts", week)
-        prompts = asked.frame(PROMPTS).query("side == 'train'")
+        prompts, judge = asked.frame(PROMPTS), store.newest("judge_model", week)
+    parents = [start, reward, asked, *([judge] if judge else [])]
     with mendable(), store.draft("ppo_policy", week, context.run.run_id) as draft:
         device = compute.choose()
-        scorer = RewardScorer(reward.local(), device)
-        figures = train_ppo(start.local(), prompts, scorer.score, settings, device, draft.folder)
+        checkpoint = checkpoint_file("ppo_policy", week)  # a run that was killed and is retried goes on from there
+        figures = train_ppo_together(
+            compute.processes,
+            start.local(),
+            reward.local(),
+            prompts.query("side == 'train'"),
+            judge.local() if judge else None,
+            prompts.query("side == 'validation'"),
+            settings,
+            device,
+            draft.folder,
+            checkpoint,
+            " ".join(parent.card.content_hash for parent in parents),
+        )
         made = draft.commit(
             "experiment" if status_of(settings, start, asked) == "experiment" else "candidate",
-            parents=[start, reward, asked],
+            parents=parents,
             settings=settings,
             seeds={"seed": settings.seed},
             code_version=CODE_VERSION,
-            counts={"prompts": len(prompts)},
+            counts={"prompts": len(prompts.query("side == 'train'"))},
             figures={**figures, "compute": f"{device.device} {device.precision}"},
         )
+        drop(checkpoint)
     final = {f"final_{name}": value for name, value in figures["final"].items()}
     picture = image(training_history(figures["history"]))
-    yield report(context, {week: made}, "ppo_policy", {**few_rows(len(prompts)), **final, "history": picture})
+    yield report(
+        context, {week: made}, "ppo_policy", {**few_rows(made.card.counts["prompts"]), **final, "history": picture}
+    )
