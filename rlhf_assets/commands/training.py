@@ -37,24 +37,30 @@ def train(
     model_path: Annotated[
         str | None, typer.Option(metavar="DIR", help="Earlier reward model to continue from; for reward or both.")
     ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Instead: try PPO for a minute and say how long it will take.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train the models of a week, here and now.
 
     The feedback must be extracted already (`rlhf backfill`). reward: the reward model, and the judge that later
     compares policies. ppo: fine-tuning on good answers, PPO, the comparison on held-out prompts, and promotion if the
-    policy is better. With any option but --week the models are experiments: kept and recorded, never used by another
-    model.
+    policy is better. With a base model, a model path or epochs of their own the models are experiments: kept and
+    recorded, never used by another model.
 
     \b
     Example:  rlhf train both
               rlhf train reward --week 2026-11-15 --epochs 3
               rlhf train ppo --base-model gpt2
+              rlhf train ppo --estimate
     """
     if base_model and what == "both":
         raise typer.BadParameter("one base model cannot serve both; train reward and ppo one after the other")
     if model_path and what == "ppo":
         raise typer.BadParameter("--model-path continues a reward model; train ppo starts from --base-model")
+    if estimate and what != "ppo":
+        raise typer.BadParameter("--estimate is of PPO, once there is a reward model: rlhf train ppo --estimate")
     from rlhf_assets.defs.automation.launch import materialize_weeks
     from rlhf_assets.defs.policy.ppo_policy import why_no_reward
     from rlhf_assets.defs.resources import Artifacts
@@ -69,6 +75,8 @@ def train(
     week, started = week or last_closed_week(), datetime.now(UTC)
     if what == "ppo" and (reason := why_no_reward(Artifacts().store, week)):  # said before SFT takes its minutes
         raise RlhfError(f"PPO would have no reward to follow: {reason}")
+    if estimate:
+        return show_estimate(week, epochs, base_model, as_json)
     with open_instance() as instance:
         done = materialize_weeks(instance, TRAINED[what], week, week, run_config(changed, TRAINED[what]))
         record_runs(instance, started)
@@ -79,6 +87,30 @@ def train(
         show_runs(rows)
     if not done:
         raise RlhfError(f"training of week {week} failed; the lines above say where and why")
+
+
+def show_estimate(week: str, epochs: int | None, base_model: str | None, as_json: bool) -> None:
+    """How long the week's PPO will take on this machine, and how much memory."""
+    from rlhf_assets.compute import choose_compute
+    from rlhf_assets.defs.policy.ppo_estimate import estimate
+    from rlhf_assets.defs.resources import Artifacts
+    from rlhf_assets.policy.settings import PpoSettings
+    from rlhf_assets.settings import project_settings
+
+    settings, compute = project_settings(PpoSettings), choose_compute()
+    if epochs:
+        settings = settings.model_copy(update={"epochs": epochs})
+    found = estimate(Artifacts().store, week, settings, compute, base_model)
+    if as_json:
+        memory = {"memory_gb": found.memory_gb, "device_memory_gb": found.device_memory_gb}
+        return print_json({"week": week, "minutes": found.minutes, **memory, "seconds": found.seconds})
+    device = "" if found.device_memory_gb is None else f", {found.device_memory_gb:.1f} GB on the device"
+    typer.echo(
+        f"PPO of week {week} will take about {found.minutes:.1f} minutes and {found.memory_gb:.1f} GB{device} "
+        f"({settings.updates} updates, {compute.device} {compute.precision}); fine-tuning and comparison come on top"
+    )
+    for what, seconds in found.seconds.items():
+        typer.echo(f"  {what}: {seconds / 60:.1f} minutes")
 
 
 def run_config(changed: dict[str, dict[str, Any]], assets: list[str]) -> dict[str, Any]:

@@ -112,6 +112,11 @@ def check_collapse(figures: dict[str, float], settings: PpoSettings) -> None:
         )
 
 
+def looked_at(update: int, settings: PpoSettings) -> bool:
+    """Whether the judge looks at the policy after that update."""
+    return update % settings.choice_updates == 0 or update == settings.updates
+
+
 class Choice:
     """The round that the judge likes best, on the same prompts and with the same generators each time it looks."""
 
@@ -128,8 +133,7 @@ class Choice:
     def look(self) -> str:
         """Let the judge look at the policy as it now is, if it is time to, and say what came of it."""
         trainer, settings = self.trainer, self.settings
-        due = trainer.update % settings.choice_updates == 0 or trainer.update == settings.updates
-        if self.judge is None or not self.rows or not due:
+        if self.judge is None or not self.rows or not looked_at(trainer.update, settings):
             return ""
         seeds = [seed_of(settings.seed, i) for i in range(len(self.rows))]
         said = float(trainer.rollout(self.rows, seeds, self.judge.score).scores.mean())

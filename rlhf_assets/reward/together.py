@@ -46,13 +46,10 @@ def train_together(
 
 def part(job: Path, told: dict[str, Any]) -> dict[str, Any]:
     """What each of the processes does."""
-    outcome = train_reward(
-        *(pd.read_parquet(job / f"{name}.parquet") for name in ("train", "validation")),
-        RewardSettings(**told["settings"]),
-        Compute(**told["compute"]),
-        Path(told["folder"]),
-        checkpoint=Path(told["checkpoint"]) if told["checkpoint"] else None,
-    )
+    train, validation = (pd.read_parquet(job / f"{name}.parquet") for name in ("train", "validation"))
+    settings, compute = RewardSettings(**told["settings"]), Compute(**told["compute"])
+    checkpoint = Path(told["checkpoint"]) if told["checkpoint"] else None
+    outcome = train_reward(train, validation, settings, compute, Path(told["folder"]), checkpoint=checkpoint)
     return asdict(outcome)
 
 

@@ -18,6 +18,7 @@ import pytest
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster_graphql.cli import execute_query
 
+from rlhf_assets.storage.home import checkpoint_file
 from rlhf_assets_tests.defs.feedback import TOPICS
 from rlhf_assets_tests.defs.world import LAST, PATIENCE, WEEKS, World, until_done
 
@@ -94,6 +95,25 @@ def test_a_weekly_run_is_one_row_a_model(world: World) -> None:
     assert rows["policy"]["metrics"]["gate"] == verdict.card.status
     assert rows["policy"]["metrics"].get("reasons", []) == verdict.card.reasons
     assert world.record() == 0, "a second tick changes nothing"
+
+
+def test_the_judge_has_chosen_the_round(world: World) -> None:
+    card = world.store.require("ppo_policy", LAST, ("candidate", "promoted", "rejected")).card
+    assert {parent.asset for parent in card.parents} == {"sft_policy", "reward_model", "judge_model", "policy_prompts"}
+    best = max(card.figures["judged"], key=lambda row: row["judge"])
+    assert card.figures["chosen_update"] == best["update"]
+    assert not checkpoint_file("ppo_policy", LAST).exists()
+
+
+def test_an_estimate_of_ppo_stands_in_the_ui_and_leaves_nothing_behind(world: World) -> None:
+    before = set(world.store.root.rglob("*"))
+    assert world.materialize("ppo_estimate")
+    (record,) = world.instance.fetch_materializations(dg.AssetKey("ppo_estimate"), limit=1).records
+    told = {name: value.value for name, value in record.asset_materialization.metadata.items()}
+    parts = ["rollout", "scoring", "policy", "reference", "learning", "checkpoints", "loading_and_saving"]
+    assert told["minutes"] == pytest.approx(sum(told[f"{part}_seconds"] for part in parts) / 60)
+    assert told["memory_gb"] > 0.2
+    assert set(world.store.root.rglob("*")) == before
 
 
 def test_evaluation_compares_all_policies_by_judge_and_gold(world: World) -> None:

@@ -3,7 +3,9 @@
 import dagster as dg
 
 weekly_rlhf = dg.define_asset_job(
-    "weekly_rlhf", dg.AssetSelection.all(), description="From the week's feedback to a promoted or refused policy."
+    "weekly_rlhf",
+    dg.AssetSelection.all() - dg.AssetSelection.assets("ppo_estimate"),
+    description="From the week's feedback to a promoted or refused policy.",
 )
 
 # a plain schedule would ask for no partition; this one asks for the last closed week
