@@ -1,0 +1,198 @@
+"""Whether PPO learns, and what too much of it does, by the true taste: `python -m benchmarks.ppo_learning`.
+
+Four seeds of PPO from the small policy (`benchmarks.small_world`), with the project's settings but for what a small
+policy needs: more rounds at a higher rate. The judge chooses the round that is kept, as it always does. Policies are
+compared with SFT on the test side's prompts; intervals are by bootstrap over prompts.
+
+Each seed is trained once more for too long on purpose: four times the rounds at three times the rate, and no price on
+KL. Once the judge chooses the round there, once the last one is kept; that is the same training, number for number, and
+what differs is the choice. Gold has no part in it.
+
+Gold and proxy (the reward model) of each round's replies are held against d, the square root of their KL, as gains
+over SFT in deviations of SFT's replies. d (a - b log d) is fitted to them by least squares (Gao 2023, for RL); R2 is of
+single rounds, each a mean over its replies and as noisy. A seed has collapsed when SFT's replies are better by gold or
+it stops half as often. A finished seed is kept under `.rlhf/benchmarks` and not made again.
+"""
+
+import argparse
+import json
+import math
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.kept_cells import cell
+from benchmarks.ppo_runs import SETTINGS, compare, difference, made_of, train, wins
+from benchmarks.small_world import World, small_world
+from rlhf_assets.commands.output import show_progress
+from rlhf_assets.compute import Compute, choose_compute
+from rlhf_assets.policy.settings import PpoSettings
+from rlhf_assets.reward.scoring import RewardScorer
+from rlhf_assets.storage.home import home
+
+SEEDS = (0, 1, 2, 3)
+FURTHEST = 1e4  # nats a reply
+FOLLOWED = ("score", "reward", "kl", "length", "stop_rate", "entropy", "proxy", "gold")
+
+
+def too_long(settings: PpoSettings) -> PpoSettings:
+    """Those with which a policy follows its reward model beyond what that knows."""
+    changed = {
+        "updates": 4 * settings.updates,
+        "learning_rate": 3 * settings.learning_rate,
+        "kl_coefficient": 0.0,
+        "collapse_kl": 1e6,
+    }
+    return settings.model_copy(update=changed)
+
+
+def one_seed(world: World, settings: PpoSettings, compute: Compute, policies: tuple[str, ...]) -> dict[str, Any]:
+    """A training for each of `policies`, by the judge's choice unless it is the last round's, held against SFT."""
+    reward, judge = (RewardScorer(folder, compute) for folder in (world.reward, world.judge))
+    with tempfile.TemporaryDirectory() as name:
+        folders = {policy: Path(name) / policy for policy in policies}
+        outcomes = {
+            policy: train(world, reward.score, settings, compute, folder, None if policy == "last" else judge)
+            for policy, folder in folders.items()
+        }
+        compared = compare(world, folders, judge, compute)
+    of_judge = outcomes[policies[-1]]
+    return {name: of_judge[name] for name in ("history", "start", "judged", "chosen_update", "seconds")} | compared
+
+
+def gao(kl: np.ndarray, gain: np.ndarray) -> dict[str, float | None]:
+    """a and b of gain = d (a - b log d), d = sqrt(kl), by least squares, and R2; both (rounds,), kl above 0.
+
+    `best_kl` is where the fitted gain is highest; None where it never turns, or beyond any distance that means much.
+    """
+    d = np.sqrt(kl)
+    terms = np.column_stack([d, -d * np.log(d)])
+    (a, b), *_ = np.linalg.lstsq(terms, gain, rcond=None)
+    left = gain - terms @ (a, b)
+    best = 2 * (a / b - 1) if b > 0 else math.inf  # log of the KL there
+    return {
+        "a": float(a),
+        "b": float(b),
+        "r2": float(1 - (left**2).mean() / gain.var()) if gain.var() else None,
+        "best_kl": math.exp(best) if best < math.log(FURTHEST) else None,
+        "rounds": len(d),
+    }
+
+
+def curve(cells: list[dict[str, Any]], scorer: str) -> dict[str, float | None]:
+    """`gao` of all seeds' rounds. A round whose estimated KL is not above 0 says nothing of d and is left out."""
+    kl, gain = np.array(
+        [
+            (row["kl"], (row[scorer] - one["start"][scorer]) / one["start"][f"{scorer}_deviation"])
+            for one in cells
+            for row in one["history"]
+            if row["kl"] > 0
+        ]
+    ).T
+    return gao(kl, gain)
+
+
+def scores(cells: list[dict[str, Any]], policy: str, scorer: str) -> list[list[float]]:
+    return [one["scores"][policy][scorer] for one in cells]
+
+
+def won(cells: list[dict[str, Any]], ours: str, theirs: str) -> dict[str, Any]:
+    return {
+        scorer: wins(scores(cells, ours, scorer), scores(cells, theirs, scorer)).as_dict()
+        for scorer in ("gold", "judge", "gold_of_steps")
+    }
+
+
+def collapsed(one: dict[str, Any]) -> bool:
+    ours, theirs = one["policies"]["ppo"], one["policies"]["sft"]
+    return ours["gold"]["value"] < theirs["gold"]["value"] or ours["stop_rate"] < theirs["stop_rate"] / 2
+
+
+def over_updates(cells: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
+    """Each update's figures, means over the seeds."""
+    rounds = zip(*(one["history"] for one in cells), strict=True)
+    return [
+        {"what": what, "update": number, **{name: float(np.mean([one[name] for one in of])) for name in FOLLOWED}}
+        for number, of in enumerate(rounds, start=1)
+    ]
+
+
+def report(seeds: list[int], usual: list[dict[str, Any]], long: list[dict[str, Any]]) -> dict[str, Any]:
+    value = won(usual, "ppo", "sft")
+    by_seed = [
+        {
+            "what": "PPO over SFT",
+            "seed": seed,
+            **won([one], "ppo", "sft"),
+            **{name: one["policies"]["ppo"][name] for name in ("kl", "length", "stop_rate", "repetition")},
+            "chosen_update": one["chosen_update"],
+            "collapsed": collapsed(one),
+            "seconds": one["seconds"],
+        }
+        for seed, one in zip(seeds, usual, strict=True)
+    ]
+    chosen, last = (scores(long, policy, "gold") for policy in ("chosen", "last"))
+    overdone = [
+        {
+            "what": "too long: the judge's round over the last one",
+            "seed": seed,
+            "chosen_update": one["chosen_update"],
+            "gold": {policy: one["policies"][policy]["gold"]["value"] for policy in ("sft", "chosen", "last")},
+            "kl": {policy: one["policies"][policy]["kl"] for policy in ("chosen", "last")},
+            "won": won([one], "chosen", "last"),
+            "judged": one["judged"],
+        }
+        for seed, one in zip(seeds, long, strict=True)
+    ]
+    return {
+        "name": "ppo_learning",
+        "ours": "PPO",
+        "peer": "SFT",
+        "ratio": value["gold"]["value"] / (1 - value["gold"]["value"]),
+        "unit": "share of held-out prompts won by gold, over seeds; ratio is the odds",
+        "value": value["gold"]["value"],
+        "interval": [value["gold"]["low"], value["gold"]["high"]],
+        "seeds": seeds,
+        "rows": [
+            {"what": "PPO over SFT, all seeds", **value, "collapsed": sum(row["collapsed"] for row in by_seed)},
+            *by_seed,
+            *(
+                {"what": f"gain = d (a - b log d), {name}", "of": scorer, **curve(cells, scorer)}
+                for name, cells in (("PPO", usual), ("too long", long))
+                for scorer in ("gold", "proxy")
+            ),
+            {
+                "what": "too long: the judge's round over the last one, all seeds",
+                "gold_difference": difference(chosen, last).as_dict(),
+                "won": won(long, "chosen", "last"),
+            },
+            *overdone,
+            *over_updates(usual, "PPO"),
+            *over_updates(long, "too long"),
+        ],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--updates", type=int, default=SETTINGS.updates, help="rounds; four times as many are too long")
+    asked = parser.parse_args()
+    show_progress()
+    compute, kept = choose_compute(), home() / "benchmarks" / "ppo_learning"
+    world = small_world(compute)
+    usual: list[dict[str, Any]] = []
+    long: list[dict[str, Any]] = []
+    for seed in asked.seeds:
+        own = SETTINGS.model_copy(update={"seed": seed, "updates": asked.updates})
+        for settings, policies, cells in ((own, ("ppo",), usual), (too_long(own), ("last", "chosen"), long)):
+            run = partial(one_seed, world, settings, compute, policies)
+            cells.append(cell(kept / f"{policies[-1]}-{seed}.json", made_of(world, settings, compute), run))
+    print(json.dumps(report(list(asked.seeds), usual, long)))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""PPO from the small policy, and what came of it on prompts that nothing was trained on: for several benchmarks.
+
+The rounds' replies are the policy's own at that moment, so what gold says of them is gold's curve, for nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.small_world import World, gold, gold_of_steps
+from rlhf_assets.compute import Compute
+from rlhf_assets.policy.evaluation import evaluate_policies
+from rlhf_assets.policy.ppo import VERSION, Judge, train_ppo
+from rlhf_assets.policy.rollouts import Score
+from rlhf_assets.policy.settings import EvaluationSettings, PpoSettings
+from rlhf_assets.policy.step_rewards import StepScore
+from rlhf_assets.reward.scoring import RewardScorer
+from rlhf_assets.statistics import Interval, bootstrap
+
+TOKENS = 112  # of a reply; 99 of 100 of the demo's answers are shorter to the small policy
+SETTINGS = PpoSettings(updates=60, learning_rate=2e-4, micro_batch_size=16, max_new_tokens=TOKENS, choice_updates=6)
+HELD_OUT = EvaluationSettings(prompts=1_000, max_new_tokens=TOKENS)  # all there are
+
+
+class Noted:
+    """A score that notes what it and gold said of each round's replies; the first round's are the SFT policy's."""
+
+    def __init__(self, score: Score) -> None:
+        self.score = score
+        self.rounds: list[dict[str, float]] = []
+
+    def __call__(self, queries: list[str], responses: list[str], contexts: list[str]) -> np.ndarray:
+        said = {"proxy": self.score(queries, responses, contexts), "gold": gold(queries, responses, contexts)}
+        noted = {name: float(scores.mean()) for name, scores in said.items()}
+        self.rounds.append(noted | {f"{name}_deviation": float(scores.std()) for name, scores in said.items()})
+        return said["proxy"]
+
+
+def train(
+    world: World,
+    score: Score,
+    settings: PpoSettings,
+    compute: Compute,
+    folder: Path,
+    judge: RewardScorer | None = None,
+    score_steps: StepScore | None = None,
+) -> dict[str, Any]:
+    """What `train_ppo` returns, each update of its history with proxy and gold, and `start`: both before the first."""
+    noted = Noted(score)
+    chooses = Judge(judge.score, world.side("validation")) if judge else None
+    outcome = train_ppo(
+        world.policy, world.side("train"), noted, settings, compute, folder, judge=chooses, score_steps=score_steps
+    )
+    start, *rounds = noted.rounds
+    history = [figures | said for figures, said in zip(outcome["history"], rounds, strict=True)]
+    return outcome | {"start": start, "history": history}
+
+
+def compare(world: World, folders: Mapping[str, Path], judge: RewardScorer, compute: Compute) -> dict[str, Any]:
+    """Policies and SFT on the test prompts: figures of each, win rates of each pair, and the scores behind them."""
+    outcome = evaluate_policies(
+        {"sft": world.policy, **folders},
+        world.side("test"),
+        {"gold": gold, "gold_of_steps": gold_of_steps, "judge": judge.score},
+        "sft",
+        HELD_OUT,
+        compute,
+    )
+    scores = {
+        policy: {scorer: rows[scorer].tolist() for scorer in ("gold", "gold_of_steps", "judge")}
+        for policy, rows in outcome.samples.groupby("policy")
+    }
+    return {**outcome.figures, "scores": scores}
+
+
+def made_of(world: World, settings: PpoSettings, compute: Compute) -> dict[str, Any]:
+    """What a training and its comparison rest on."""
+    told = {"world": world.known_by, "settings": settings.model_dump(), "held_out": HELD_OUT.model_dump()}
+    return told | {"ppo": VERSION, "torch": torch.__version__, "compute": repr(compute)}
+
+
+def wins(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> Interval:
+    """How often ours scores above theirs, (seeds, prompts) both; a tie counts one half, prompts are resampled."""
+    first, second = np.array(ours), np.array(theirs)
+    return over_prompts((first > second) + 0.5 * (first == second))
+
+
+def difference(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> Interval:
+    """Ours less theirs, paired by seed and prompt, (seeds, prompts) both."""
+    return over_prompts(np.array(ours) - np.array(theirs))
+
+
+def over_prompts(figures: np.ndarray) -> Interval:
+    """The mean of (seeds, prompts); the seeds of a prompt are drawn together."""
+    prompts = np.tile(np.arange(figures.shape[1]), len(figures))
+    return bootstrap(lambda rows: float(np.mean(rows)), figures.ravel().astype(float), groups=prompts)
