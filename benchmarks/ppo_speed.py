@@ -123,7 +123,7 @@ def report(pairs: list[dict[str, Any]], tried: dict[str, Any]) -> dict[str, Any]
     parts = {part: median(pair["ours"]["parts"][part] for pair in pairs) for part in PARTS}
     whole = middle("ours", "seconds_per_round")
     rows = [
-        {"what": "precision, by episodes per second in a trial", **tried},
+        {"what": "precision, by episodes per second in a trial", "tried": tried["tried"], "fastest": tried["fastest"]},
         {
             "what": "peak memory of the process, MB",
             "ours": peaks["ours"],

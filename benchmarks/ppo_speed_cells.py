@@ -43,10 +43,10 @@ def ours(folder: Path, settings: PpoSettings, compute: Compute) -> dict[str, Any
         prompts = pd.read_parquet(folder / "prompts.parquet")
         outcome = train_ppo(folder / "policy", prompts, score, settings, compute, Path(name))
     history = outcome["history"]
-    timed = history[1:]
+    rounds = {part: history[1:] if part == "rollout" else history[:-1] for part in PARTS}  # between two scorings
     return {
         **rates(moments[1:], settings),
-        "parts": {part: float(np.mean([row[f"{part}_seconds"] for row in timed])) for part in PARTS},
+        "parts": {part: float(np.mean([row[f"{part}_seconds"] for row in rounds[part]])) for part in PARTS},
         "memory_mb": peak_memory(),
         **learned(folder, said[1:]),
         "length": [row["length"] for row in history],

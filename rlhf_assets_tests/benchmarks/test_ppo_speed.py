@@ -39,7 +39,7 @@ def test_the_report_says_what_it_computes() -> None:
         {"ours": side(10, 500, [1, 1, 4]), "trl": side(2, 1000, [0, 1, 1]), "ratio": 5.0},
         {"ours": side(20, 550, [0, 1, 3]), "trl": side(5, 1100, [0, 1, 3]), "ratio": 4.0},
     ]
-    found = report(pairs, {"fastest": {"ours": "bf16", "trl": "fp32"}})
+    found = report(pairs, {"made_of": {}, "tried": {}, "fastest": {"ours": "bf16", "trl": "fp32"}})
     assert (found["ours"], found["peer"], found["ratio"], found["interval"]) == (12, 4, 4, [3, 5])
     rows = {row["what"]: row for row in found["rows"] if "what" in row}
     assert rows["peak memory of the process, MB"]["share"] == 0.5
@@ -92,6 +92,6 @@ def test_ours_times_its_rounds_and_tells_where_they_went(place: Path) -> None:
     found = ours(place, settings, FP32)
     assert found["episodes_per_second"] > 0
     assert found["parts"].keys() == set(PARTS)
-    assert sum(found["parts"].values()) < 2 * found["seconds_per_round"]
+    assert sum(found["parts"].values()) <= found["seconds_per_round"]  # a round is what lies between two scorings
     assert {len(found[name]) for name in ("score", "gold", "length", "stop_rate")} == {3}
     assert np.isfinite(found["score"]).all()
