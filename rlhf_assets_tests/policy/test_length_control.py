@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from rlhf_assets.policy.length_control import length_controlled_win_rate, wins_at_equal_length
+from rlhf_assets.statistics import win_rate
+
+
+def test_who_wins_by_length_alone_wins_half():
+    """Nine of ten answers are longer, and the longer one mostly wins; the plain rate takes that for quality."""
+    draw = np.random.default_rng(0)
+    longer = draw.normal(120, 100, 400)
+    ours = (draw.random(400) < expit(3 * np.tanh(longer / longer.std()))).astype(float)
+    flat = np.full(400, 0.5)
+    raw = win_rate(ours, flat)
+    controlled = length_controlled_win_rate(ours, flat, 300 + longer, np.full(400, 300.0))
+    assert raw.low > 0.75
+    assert controlled.low < 0.5 < controlled.high
+    assert controlled.value == pytest.approx(0.5, abs=0.06)
+
+
+def test_who_is_better_at_equal_length_stays_above():
+    draw = np.random.default_rng(1)
+    longer = draw.normal(0, 100, 400)
+    ours = (draw.random(400) < expit(1 + np.tanh(longer / 100))).astype(float)
+    controlled = length_controlled_win_rate(ours, np.full(400, 0.5), longer, np.zeros(400))
+    assert controlled.low > 0.6
+    assert controlled.value == pytest.approx(expit(1), abs=0.05)
+
+
+@pytest.mark.parametrize("longer", [0.0, 50.0])
+def test_lengths_that_never_vary_give_the_plain_rate(longer: float):
+    ours, theirs = np.array([1.0, 1.0, 1.0, 0.5, 0.0]), np.full(5, 0.5)
+    plain = length_controlled_win_rate(ours, theirs, np.full(5, 100.0 + longer), np.full(5, 100.0))
+    assert plain.value == pytest.approx(win_rate(ours, theirs).value, abs=1e-6)  # 3.5 of 5
+    assert plain.value == pytest.approx(0.7, abs=1e-6)
+
+
+def test_a_fit_worked_by_hand():
+    """Both halves win as often as they differ in length by +-1: by symmetry the slope takes all of it."""
+    longer = np.repeat([1.0, -1.0], 1000)
+    wins = np.repeat([1.0, 0.0, 1.0, 0.0], [900, 100, 100, 900])
+    assert wins_at_equal_length(wins, longer) == pytest.approx(0.5)
+    wins = np.repeat([1.0, 0.0, 1.0, 0.0], [900, 100, 500, 500])  # logits 2.197 and 0, halfway 1.099
+    assert wins_at_equal_length(wins, longer) == pytest.approx(0.75, abs=0.001)  # expit(1.099), less the penalty
+
+
+@pytest.mark.parametrize("won", [0.0, 1.0])
+def test_all_won_or_lost_stays_finite(won: float):
+    draw = np.random.default_rng(2)
+    rate = length_controlled_win_rate(np.full(50, won), np.full(50, 0.5), draw.normal(0, 9, 50), np.zeros(50))
+    assert (rate.low, rate.value, rate.high) == pytest.approx((won, won, won), abs=1e-3)
+
+
+def test_wins_that_length_separates_whole_stay_finite():
+    longer = np.linspace(-1, 1, 40)
+    assert wins_at_equal_length((longer > 0).astype(float), longer) == pytest.approx(0.5)
