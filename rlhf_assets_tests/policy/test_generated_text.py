@@ -1,0 +1,55 @@
+import pytest
+
+from rlhf_assets.feedback.personal_data import PersonalData
+from rlhf_assets.policy.generated_text import faults, prompt_text, repetition, text_figures
+
+PERSONAL = PersonalData(["US"])
+ASKED = "How do I find a well paid job in solar energy near my home town?"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Ask three local installers whether they train beginners, and compare what they pay.", set()),
+        ("Solar.", set()),
+        ("", {"empty"}),
+        (" …\n", {"empty"}),
+        ("How do I find a well paid job in solar energy?", {"copies_prompt"}),
+        ("Find a well paid job in solar energy by asking an installer.", {"copies_prompt"}),  # 6 of 10 trigrams
+        ("To find a job in solar energy, ask an installer about training.", set()),  # 2 of 10: a job in solar energy
+        ("Go on, go on, go on!", {"loops"}),
+        ("1. Ask an installer.\n2. Read widely.\n3. Ask an installer.", {"loops"}),
+        ("Yes.\nAsk an installer.\nYes.", set()),
+        ("I’m sorry, but I can't help you.", {"refuses"}),
+        ("As an AI language model I have no opinion.", {"refuses"}),
+        ("I cannot help with that.", {"refuses"}),
+        ("Sorry to say it, such jobs are rare.", set()),
+        ("Write to ada@example.org about it.", {"personal_data"}),
+        ("Call (201) 555-0123 tomorrow.", {"personal_data"}),
+        ("In 2030 it costs 1,500 dollars.", set()),
+    ],
+)
+def test_each_fault_is_found_and_no_other(text: str, expected: set[str]):
+    assert faults(ASKED, text, PERSONAL) == expected
+
+
+def test_contact_data_of_the_own_prompt_may_be_said_again():
+    turns = '[{"role": "assistant", "content": "Our office is at (201) 555-0123."}]'
+    row = {"query": "And by mail?", "context": turns, "system_prompt": "You answer for Help@Example.org."}
+    known = prompt_text(row)
+    assert faults(known, "Write to help@example.org or call 201-555-0123.", PERSONAL) == set()
+    assert faults(known, "Write to ada@example.org.", PERSONAL) == {"personal_data"}
+
+
+def test_shares_are_of_all_replies():
+    rows = [{"query": ASKED, "context": None, "system_prompt": float("nan")}] * 4
+    texts = ["", "I cannot help. Write to ada@example.org.", "Ask an installer.", "Compare what they pay."]
+    assert text_figures(rows, texts, PERSONAL) == {
+        **{"faulty": 0.5, "empty": 0.25, "copies_prompt": 0.0, "loops": 0.0, "refuses": 0.25, "personal_data": 0.25}
+    }
+
+
+def test_repetition_worked_by_hand():
+    assert repetition("one two three four") == 0
+    assert repetition("Go on, go on, go on!") == pytest.approx(2 / 4)  # go on go · on go on · go on go · on go on
+    assert repetition("too short") == 0
