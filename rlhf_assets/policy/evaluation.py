@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rlhf_assets.compute import Compute
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.policy.answers import decode, encode_rows
-from rlhf_assets.policy.batching import length_groups, pad_right
 from rlhf_assets.policy.chat import load_tokenizer, stop_tokens
-from rlhf_assets.policy.log_probs import reply_states, token_log_probs
+from rlhf_assets.policy.log_probs import reply_log_probs
 from rlhf_assets.policy.rewards import check_scores
 from rlhf_assets.policy.rollouts import texts_of
 from rlhf_assets.policy.sampling import Reply, sample, seed_of
@@ -134,7 +132,7 @@ def answer(
         settings.temperature,
         settings.batch_size,
     )
-    log_probs = reply_log_probs(model, prompts, replies, settings, compute)
+    log_probs = whole_log_probs(model, prompts, replies, settings, compute)
     return Answered(prompts, replies, [decode(tokenizer, reply) for reply in replies], log_probs)
 
 
@@ -168,12 +166,11 @@ def kl_to_reference(
         elif load_tokenizer(str(policies[name])).get_vocab() != tokenizer.get_vocab():
             distances[name] = np.full(len(mine.replies), np.nan)
         else:
-            distances[name] = mine.log_probs - reply_log_probs(model, mine.prompts, mine.replies, settings, compute)
+            distances[name] = mine.log_probs - whole_log_probs(model, mine.prompts, mine.replies, settings, compute)
     return distances
 
 
-@torch.no_grad()
-def reply_log_probs(
+def whole_log_probs(
     model: PreTrainedModel,
     prompts: Sequence[list[int]],
     replies: Sequence[Reply],
@@ -181,15 +178,8 @@ def reply_log_probs(
     compute: Compute,
 ) -> np.ndarray:
     """Log-probability of each whole reply at the sampling temperature, (rows,) nats."""
-    sums = np.zeros(len(replies))
-    lengths = [len(prompt) + len(reply.tokens) for prompt, reply in zip(prompts, replies, strict=True)]
-    for rows in length_groups(range(len(replies)), lengths, settings.micro_batch_size):
-        tokens = [replies[i].tokens for i in rows]
-        batch = pad_right([prompts[i] for i in rows], tokens, model.config.pad_token_id, compute.device)
-        states = reply_states(model, batch, compute)
-        log_probs = token_log_probs(model, states, batch.targets, settings.temperature or 1.0, compute)
-        sums[rows] = [part.sum().item() for part in log_probs.split([len(reply) for reply in tokens])]
-    return sums
+    tokens = [reply.tokens for reply in replies]
+    return reply_log_probs(model, prompts, tokens, settings.temperature or 1.0, settings.micro_batch_size, compute)
 
 
 def policy_figures(

@@ -1,14 +1,37 @@
 """Log-probabilities of given replies, with the vocabulary head applied only where a reply token is predicted."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 
 from rlhf_assets.compute import Compute, autocast
-from rlhf_assets.policy.batching import Batch, positions
+from rlhf_assets.policy.batching import Batch, length_groups, pad_right, positions
 
 CHUNK = 128  # tokens whose whole-vocabulary float32 logits exist at one time; 25 MB for 49,152 of vocabulary
+
+
+@torch.no_grad()
+def reply_log_probs(
+    model: PreTrainedModel,
+    prompts: Sequence[list[int]],
+    replies: Sequence[list[int]],
+    temperature: float,
+    micro_batch_size: int,
+    compute: Compute,
+) -> np.ndarray:
+    """Log-probability of each whole reply to its prompt, both token ids, summed over its tokens: (rows,) nats."""
+    sums = np.zeros(len(replies))
+    lengths = [len(prompt) + len(reply) for prompt, reply in zip(prompts, replies, strict=True)]
+    for rows in length_groups(range(len(replies)), lengths, micro_batch_size):
+        tokens = [replies[i] for i in rows]
+        batch = pad_right([prompts[i] for i in rows], tokens, model.config.pad_token_id, compute.device)
+        states = reply_states(model, batch, compute)
+        log_probs = token_log_probs(model, states, batch.targets, temperature, compute)
+        sums[rows] = [part.sum().item() for part in log_probs.split([len(reply) for reply in tokens])]
+    return sums
 
 
 def reply_states(model: PreTrainedModel, batch: Batch, compute: Compute) -> torch.Tensor:
