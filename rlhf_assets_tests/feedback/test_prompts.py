@@ -26,7 +26,7 @@ def test_one_prompt_per_state() -> None:
         vote(5, query=question("test")),
     )
     prompts = policy_prompts(rows.iloc[::-1], SETTINGS)
-    assert list(prompts.columns) == ["prompt_id", "query", "context", "system_prompt", "side"]
+    assert list(prompts.columns) == ["prompt_id", "query", "context", "system_prompt", "side", "segment"]
     assert prompts["context"].tolist() == ["[]", TURNS, "[]", "[]"]
     assert prompts["system_prompt"].fillna("none").tolist() == ["none", "none", "Be brief.", "none"]
     assert prompts["side"].tolist() == ["train", "train", "train", "test"]
@@ -64,6 +64,19 @@ def test_a_follow_up_is_on_the_side_of_its_first_question() -> None:
     first, follow_up = question("test"), question("train")
     rows = clean_frame(vote(0, query=follow_up, context=said(first)), vote(1, query=follow_up))
     assert policy_prompts(rows, SETTINGS)["side"].tolist() == ["test", "test"]
+
+
+def test_a_prompts_segment_is_that_of_whose_vote_was_seen_first() -> None:
+    first, other, known = (question("test"), question("train"), "What else does it cost?")
+    rows = clean_frame(
+        vote(0, query=first, segment="student"),
+        vote(1, query=first, segment="farmer"),
+        vote(2, query=other, segment=None),
+        vote(3, query=known, segment="farmer"),
+    )
+    prompts = policy_prompts(rows.iloc[::-1], SETTINGS).set_index("query")["segment"]
+    assert (prompts[first], prompts[known]) == ("student", "farmer")
+    assert pd.isna(prompts[other])
 
 
 def test_no_votes_no_prompts() -> None:

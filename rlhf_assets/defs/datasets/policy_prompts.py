@@ -12,7 +12,7 @@ from rlhf_assets.defs.reporting import OWNERS, mendable, report
 from rlhf_assets.defs.resources import Artifacts
 from rlhf_assets.feedback.settings import SplitSettings
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 PROMPTS = "prompts.parquet"
 
 
