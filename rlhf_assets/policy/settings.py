@@ -120,6 +120,12 @@ class EvaluationSettings(SamplingSettings):
     """Comparison of policies on prompts that nothing was trained on."""
 
     prompts: int = Field(160, description="Held-out prompts at most; each policy answers all of them.", gt=1)
+    best_of: int = Field(
+        4,
+        description="Replies of the SFT policy to a prompt, of which the reward model's favourite is compared too, for "
+        "it shows what the reward is worth without training; each further one takes the time of one policy's answers.",
+        gt=1,
+    )
     micro_batch_size: int = Field(16, description="Rows in one forward pass for the KL.", gt=0)
     seed: int = Field(0, description="Chooses the prompts, draws the replies, resamples the intervals.", ge=0)
 

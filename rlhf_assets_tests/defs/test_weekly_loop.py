@@ -119,7 +119,7 @@ def test_an_estimate_of_ppo_stands_in_the_ui_and_leaves_nothing_behind(world: Wo
 def test_evaluation_compares_all_policies_by_judge_and_gold(world: World) -> None:
     figures = world.store.require("policy_evaluation", LAST).card.figures
     assert set(figures["policies"]) == {"base", "sft", "ppo"}
-    assert set(figures["win_rates"]["ppo_vs_sft"]) == {"judge", "gold"}
+    assert set(figures["win_rates"]["ppo_vs_sft"]) == {"judge", "gold", "length_controlled"}
 
 
 def test_the_demos_summary_has_the_shape_that_the_readme_documents(

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from rlhf_assets.errors import RlhfError
-from rlhf_assets.policy.evaluation import answer, evaluate_policies, repetition
+from rlhf_assets.policy.evaluation import answer, best_of_n_kl, evaluate_policies
+from rlhf_assets.policy.language import language_figures
 from rlhf_assets.policy.plots import training_history, win_rates
 from rlhf_assets.policy.settings import EvaluationSettings
 from rlhf_assets.policy.weights import load_policy
@@ -78,10 +79,46 @@ def test_evaluation_repeats_itself(llama: Path, prompts: pd.DataFrame):
     assert runs[0].figures == runs[1].figures
 
 
-def test_repetition_worked_by_hand():
-    assert repetition("one two three four") == 0
-    assert repetition("Go on, go on, go on!") == pytest.approx(2 / 4)  # go on go · on go on · go on go · on go on
-    assert repetition("too short") == 0
+def test_best_of_n_is_what_the_reward_likes_best_of_the_sft_policys_own_replies(llama: Path, prompts: pd.DataFrame):
+    """The judge and its favourites have no say; of replies that the reward likes alike the SFT policy's own is kept."""
+    asked: list[tuple[str, str]] = []
+
+    def likes_e(queries: list[str], responses: list[str], contexts: list[str]) -> np.ndarray:
+        asked.extend(zip(queries, responses, strict=True))
+        return share_of("e")(queries, responses, contexts)
+
+    outcome = evaluate_policies(
+        {"base": llama, "sft": llama, "ppo": llama}, prompts, {"judge": length}, "sft", SETTINGS, FP32, likes_e
+    )
+    samples = outcome.samples.set_index(["policy", "prompt_id"])
+    assert len(asked) == 12 * 4
+    for at, (query, own) in enumerate(zip(samples.loc["sft", "query"], samples.loc["sft", "response"], strict=True)):
+        replies = asked[at::12]
+        assert {said for said, _ in replies} == {query}
+        assert replies[0][1] == own
+        assert len({reply for _, reply in replies}) > 1  # each of them drawn by itself
+        liked = [reply.count("e") / max(len(reply), 1) for _, reply in replies]
+        assert samples.loc["best_of_n", "response"].iloc[at] == replies[int(np.argmax(liked))][1]
+    assert {"ppo_vs_best_of_n", "best_of_n_vs_sft"} <= set(outcome.figures["win_rates"])
+    best = outcome.figures["policies"]["best_of_n"]
+    assert (best["perplexity"], best["questions_right"]) == (None, None)
+    assert best["kl"] == pytest.approx(best_of_n_kl(4)) == pytest.approx(1.3863 - 0.75, abs=1e-4)
+
+    same = evaluate_policies(
+        {"sft": llama}, prompts, {"judge": length}, "sft", SETTINGS, FP32, lambda q, r, c: np.zeros(len(q))
+    ).samples.set_index("policy")
+    assert same.loc["best_of_n", "response"].tolist() == same.loc["sft", "response"].tolist()
+
+
+def test_every_policy_but_best_of_n_is_asked_for_its_language(llama: Path, prompts: pd.DataFrame, tmp_path: Path):
+    other = tiny_llama(tmp_path / "other", seed=5)
+    figures = evaluate_policies(
+        {"sft": llama, "ppo": other}, prompts, {"judge": length}, "sft", SETTINGS, FP32
+    ).figures["policies"]
+    for name, folder in (("sft", llama), ("ppo", other)):
+        told = language_figures(*load_policy(folder, FP32), FP32)
+        assert {key: figures[name][key] for key in told} == pytest.approx(told)
+    assert figures["sft"]["perplexity"] != figures["ppo"]["perplexity"]
 
 
 def test_no_prompts_and_broken_scorers_fail(llama: Path, prompts: pd.DataFrame):
