@@ -63,9 +63,14 @@ def policy_figures(
         "length": float(answers.lengths.mean()),
         "stop_rate": float(answers.stopped.mean()),
         "repetition": float(np.mean([repetition(text) for text in answers.texts])),
-        **text_figures(rows, answers.texts, personal_data),
+        **text_figures([prompt_text(row) for row in rows], answers.texts, personal_data),
         **answers.language,
     }
+
+
+def prompt_text(row: Mapping[Any, Any]) -> str:
+    """All that the policy was told: the operator's own address, say, stands in the system prompt."""
+    return "\n".join(turn["content"] for turn in conversation_of(row))
 
 
 def pair_figures(ours: Answers, theirs: Answers, seed: int) -> dict[str, dict[str, float]]:

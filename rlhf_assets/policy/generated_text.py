@@ -5,24 +5,24 @@ is wrong either way.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
 from rlhf_assets.feedback.personal_data import PersonalData
-from rlhf_assets.policy.chat import conversation_of
 
 FAULTS = {
     "empty": "say nothing",
     "copies_prompt": "copy the prompt",
     "loops": "loop",
+    "said_elsewhere": "say the same as to another prompt",
     "refuses": "refuse",
-    "personal_data": "hold contact data that was not in their prompt",
+    "personal_data": "hold contact data that was not in the prompt",
 }
 LOOPING = 0.3  # share of repeated trigrams; of the demo's answers one in forty lies above, and all of those loop
 COPIED = 0.5  # share of trigrams that stand in the prompt; an answer that takes up its question has about a tenth
-LINE_WORDS = 3  # a shorter line, such as "Yes." or a heading, may well come twice
+SHORT = 3  # words; a shorter answer or line, such as "Yes." or a heading, may well come twice
 REFUSAL = re.compile(
     r"\W*(?:(?:i'm|i am)\s+(?:very\s+|so\s+)?sorry|sorry,|as an ai\b"
     r"|(?:unfortunately,?\s+)?i\s+(?:cannot|can't|can not|won't|am unable to|am not able to|'m unable to)\b"
@@ -31,20 +31,22 @@ REFUSAL = re.compile(
 )
 
 
-def text_figures(
-    rows: Sequence[Mapping[Any, Any]], texts: Sequence[str], personal_data: PersonalData
-) -> dict[str, float]:
+def text_figures(prompts: Sequence[str], texts: Sequence[str], personal_data: PersonalData) -> dict[str, float]:
     """Share of the replies with each of FAULTS, under its name, and with any of them, as `faulty`.
 
-    rows: the prompts {query, context, system_prompt}; texts: a reply to each.
+    prompts: all that the policy was told, system prompt and earlier turns included; texts: a reply to each.
     """
-    found = [faults(prompt_text(row), text, personal_data) for row, text in zip(rows, texts, strict=True)]
+    found = [faults(prompt, text, personal_data) for prompt, text in zip(prompts, texts, strict=True)]
+    said = Counter(tuple(words(text)) for text in texts)
+    for one, text in zip(found, texts, strict=True):
+        if len(words(text)) >= SHORT and said[tuple(words(text))] > 1:
+            one.add("said_elsewhere")
     shares = {name: float(np.mean([name in one for one in found])) for name in FAULTS}
     return {"faulty": float(np.mean([bool(one) for one in found])), **shares}
 
 
 def faults(prompt: str, text: str, personal_data: PersonalData) -> set[str]:
-    """Which of FAULTS a reply to that prompt has."""
+    """Which of FAULTS a reply to that prompt has by itself."""
     return {
         name
         for name, has in {
@@ -56,11 +58,6 @@ def faults(prompt: str, text: str, personal_data: PersonalData) -> set[str]:
         }.items()
         if has
     }
-
-
-def prompt_text(row: Mapping[Any, Any]) -> str:
-    """All that the policy was told: the operator's own address, say, stands in the system prompt."""
-    return "\n".join(turn["content"] for turn in conversation_of(row))
 
 
 def repetition(text: str) -> float:
@@ -76,14 +73,18 @@ def copied(prompt: str, text: str) -> float:
 
 
 def trigrams(text: str) -> list[tuple[str, str, str]]:
-    words = re.findall(r"\w+", text.lower())
-    return list(zip(words, words[1:], words[2:], strict=False))
+    said = words(text)
+    return list(zip(said, said[1:], said[2:], strict=False))
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
 
 
 def says_a_line_again(text: str) -> bool:
-    """Whether a line of LINE_WORDS or more comes twice, whatever number stands before it."""
-    words = [re.findall(r"[^\W\d_]+", line.lower()) for line in text.splitlines()]
-    lines = [tuple(line) for line in words if len(line) >= LINE_WORDS]
+    """Whether a line of SHORT words or more comes twice, whatever number stands before it."""
+    lines = [tuple(word for word in words(line) if not word.isdigit()) for line in text.splitlines()]
+    lines = [line for line in lines if len(line) >= SHORT]
     return len(set(lines)) < len(lines)
 
 

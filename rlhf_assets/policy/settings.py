@@ -131,10 +131,43 @@ class EvaluationSettings(SamplingSettings):
 
 
 class GateSettings(Settings):
-    """What a policy must show before it is promoted."""
+    """What a policy must show before it is promoted. Bounds on rises are what chance does not do on so many prompts."""
 
     minimum_prompts: int = Field(
         150, description="Held-out prompts it must be compared on; a few wins in a row are luck.", gt=0
     )
     win_rate: float = Field(0.5, description="The judge's interval over the incumbent must lie above this.", ge=0, le=1)
+    length_controlled_win_rate: float = Field(
+        0.45,
+        description="The same at equal length; below one half, since that interval is wider, yet a policy that wins by "
+        "length alone has one half and an interval that reaches lower.",
+        ge=0,
+        le=1,
+    )
+    minimum_kind_prompts: int = Field(
+        20, description="Prompts of a kind from which on it must not surely lose on that kind.", gt=0
+    )
     kl_budget: float = Field(40.0, description="Nats a reply from the SFT policy at most.", gt=0)
+    length_factor: float = Field(
+        2.0,
+        description="Mean tokens a reply are at most so many times the SFT policy's, and at least such a part: people "
+        "learn to expect a length, and a reward is often tricked by it.",
+        gt=1,
+    )
+    repetition_rise: float = Field(
+        0.05, description="Share of repeated trigrams above the SFT policy's; a loop raises it by much more.", ge=0
+    )
+    stop_rate_loss: float = Field(
+        0.1, description="Share of replies that end by themselves below the SFT policy's; twice its error.", ge=0
+    )
+    faulty_rise: float = Field(
+        0.05, description="Share of faulty texts above the SFT policy's; twice the error of such a rare share.", ge=0
+    )
+    perplexity_factor: float = Field(
+        1.25, description="Perplexity of plain text at most so many times the SFT policy's.", ge=1
+    )
+    questions_loss: float = Field(
+        0.1,
+        description="Share of plain questions right below the SFT policy's: three of 32, since some are close calls.",
+        ge=0,
+    )

@@ -11,14 +11,11 @@ from rlhf_assets.demo.lines import read_lines
 from rlhf_assets.feedback.weeks import earlier
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
 from rlhf_assets_tests.defs.by_hand import WEEK, lay, lay_policy, lay_scorer, materialize, why_failed, with_frames
+from rlhf_assets_tests.policy.planted import good_figures
 from rlhf_assets_tests.tiny_models import tiny_encoder, tiny_llama
 
 BEFORE, FIRST = earlier(WEEK, 1), earlier(WEEK, 2)
-BETTER = {
-    "prompts": 200,
-    "policies": {"ppo": {"kl": 1.0}, "promoted": {}},
-    "win_rates": {"ppo_vs_promoted": {"judge": {"low": 0.6}}},
-}
+BETTER = good_figures("promoted")
 
 
 def promoted(store: ArtifactStore, week: str) -> Artifact:

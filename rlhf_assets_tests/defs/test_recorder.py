@@ -16,6 +16,7 @@ from dagster._core.storage.tags import RETRY_NUMBER_TAG
 from dagster._core.test_utils import instance_for_test
 
 from rlhf_assets.storage.artifacts import ArtifactStore
+from rlhf_assets_tests.policy.planted import good_figures
 
 WEEK, NEXT = "2026-03-01", "2026-03-08"
 WEEKS = dg.WeeklyPartitionsDefinition(start_date=WEEK, timezone="UTC")
@@ -266,8 +267,9 @@ def test_a_policy_rejected_by_a_later_run_has_the_reasons_in_its_row(
     launch(instance, ppo_policy)
     cursor = tick(instance)
     store = ArtifactStore(ROOT[0])
-    win_rates = {"ppo_vs_sft": {"judge": {"low": 0.4}}}
-    worse = {"prompts": 200, "policies": {"ppo": {"kl": 90.0}}, "win_rates": win_rates}
+    worse = good_figures()
+    worse["win_rates"]["ppo_vs_sft"]["judge"] = {"low": 0.4}
+    worse["policies"]["ppo"]["kl"] = 90.0
     with store.draft("policy_evaluation", WEEK, "an evaluation") as draft:
         draft.commit(parents=store.of_week("ppo_policy", WEEK), figures=worse)
     assert dg.materialize(

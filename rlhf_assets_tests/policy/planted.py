@@ -1,6 +1,7 @@
 """Answers and figures as a comparison has them, good unless a test says otherwise."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,3 +34,29 @@ def planted_answers(
         {"judge": np.zeros(n), **scores},
         {"perplexity": 20.0, "nats_per_character": 0.8, "questions_right": 0.75, **(language or {})},
     )
+
+
+def good_figures(incumbent: str = "sft") -> dict[str, Any]:
+    """What a comparison says of a policy that the gate lets through; gold, whom nobody asks, says the opposite."""
+    better, worse = ({"value": value, "low": value - 0.06, "high": value + 0.06} for value in (0.6, 0.3))
+    policy = {
+        "length": 40.0,
+        "stop_rate": 0.8,
+        "repetition": 0.02,
+        "faulty": 0.04,
+        "loops": 0.04,
+        "perplexity": 40.0,
+        "questions_right": 0.7,
+    }
+    return {
+        "prompts": 160,
+        "policies": {name: {**policy, "kl": kl} for name, kl in (("sft", 0.0), (incumbent, 3.0), ("ppo", 10.0))},
+        "win_rates": {
+            f"ppo_vs_{name}": {"judge": better, "length_controlled": better, "gold": worse}
+            for name in ("sft", incumbent)
+        },
+        "by_kind": {
+            f"ppo_vs_{name}": {"first question": {"judge": better, "n": 100}, "follow-up": {"judge": worse, "n": 19}}
+            for name in ("sft", incumbent)
+        },
+    }

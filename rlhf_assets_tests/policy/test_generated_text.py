@@ -1,7 +1,8 @@
 import pytest
 
 from rlhf_assets.feedback.personal_data import PersonalData
-from rlhf_assets.policy.generated_text import faults, prompt_text, repetition, text_figures
+from rlhf_assets.policy.comparison import prompt_text
+from rlhf_assets.policy.generated_text import faults, repetition, text_figures
 
 PERSONAL = PersonalData(["US"])
 ASKED = "How do I find a well paid job in solar energy near my home town?"
@@ -42,11 +43,18 @@ def test_contact_data_of_the_own_prompt_may_be_said_again():
 
 
 def test_shares_are_of_all_replies():
-    rows = [{"query": ASKED, "context": None, "system_prompt": float("nan")}] * 4
     texts = ["", "I cannot help. Write to ada@example.org.", "Ask an installer.", "Compare what they pay."]
-    assert text_figures(rows, texts, PERSONAL) == {
-        **{"faulty": 0.5, "empty": 0.25, "copies_prompt": 0.0, "loops": 0.0, "refuses": 0.25, "personal_data": 0.25}
-    }
+    none = {"copies_prompt": 0.0, "loops": 0.0, "said_elsewhere": 0.0}
+    some = {"faulty": 0.5, "empty": 0.25, "refuses": 0.25, "personal_data": 0.25}
+    assert text_figures([ASKED] * 4, texts, PERSONAL) == none | some
+
+
+def test_one_answer_to_everything_is_found():
+    """But not one that is short, such as a yes, nor nothing at all."""
+    texts = ["Ask an installer.", "ask an installer", "Yes.", "Yes.", "Compare what they pay."]
+    figures = text_figures([ASKED] * 5, texts, PERSONAL)
+    assert (figures["said_elsewhere"], figures["faulty"]) == (0.4, 0.4)
+    assert text_figures([ASKED] * 2, ["", ""], PERSONAL)["said_elsewhere"] == 0
 
 
 def test_repetition_worked_by_hand():

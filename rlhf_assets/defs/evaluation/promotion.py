@@ -13,7 +13,7 @@ from rlhf_assets.errors import RlhfError
 from rlhf_assets.policy.settings import GateSettings
 from rlhf_assets.storage.artifacts import Artifact
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 WEEK_BEFORE = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True)
 
