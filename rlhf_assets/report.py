@@ -14,12 +14,16 @@ EMPTY = "–"
 
 @dataclass(frozen=True)
 class Table:
-    """`rows` are as wide as `columns`, the first of which names the row; `note` says how to read it."""
+    """`rows` are as wide as `columns`, the first of which names the row; `note` says how to read it.
+
+    The cells of `prose` wrap, and keep the lines of their text.
+    """
 
     title: str
     note: str
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
+    prose: bool = False
 
 
 def page(

@@ -1,9 +1,11 @@
 """Pictures of a policy's training and of its comparison with others, as PNG bytes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from rlhf_assets.plots import png
 
@@ -13,31 +15,64 @@ PANELS = {
     "length": "tokens a reply",
     "stop_rate": "share that stopped",
 }
+SCORERS = {"length_controlled": "judge at equal length"}
 
 
-def training_history(history: Sequence[Mapping[str, float | None]]) -> bytes:
-    """Score, KL, length and stop rate by update; `history` as train_ppo returns it."""
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    for axes, (name, label) in zip(figure.subplots(2, 2).flat, PANELS.items(), strict=True):
-        values = np.array([row[name] for row in history], float)  # None becomes NaN, which is not drawn
-        axes.plot(range(1, len(values) + 1), values, marker="o")
+def training_history(
+    history: Sequence[Mapping[str, float | None]],
+    judged: Sequence[Mapping[str, float]] = (),
+    chosen_update: int | None = None,
+) -> bytes:
+    """Score, KL, length and stop rate by update, and what the judge said where it looked, the chosen update marked.
+
+    `history`, `judged` and `chosen_update` as train_ppo returns them.
+    """
+    drawn: dict[str, tuple[list[float], list[float | None]]] = {}
+    for name, label in PANELS.items():
+        drawn[label] = [float(at + 1) for at in range(len(history))], [row[name] for row in history]
+    if judged:
+        drawn["judge's score, validation"] = [row["update"] for row in judged], [row["judge"] for row in judged]
+    figure = Figure(figsize=(9, 2.5 * -(-len(drawn) // 2)), layout="constrained")
+    grid = figure.subplots(-(-len(drawn) // 2), 2).ravel()
+    for axes, (label, (updates, values)) in zip(grid, drawn.items(), strict=False):
+        axes.plot(updates, np.array(values, float), marker="o")  # None becomes NaN, which is not drawn
+        if chosen_update is not None:
+            axes.axvline(chosen_update, linestyle="--", color="grey", linewidth=1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="update", ylabel=label)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid[len(drawn) :]:
+        axes.remove()
     return png(figure)
+
+
+def by_kind(kinds: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """The judge's win rate on each kind of prompt with its interval, against one half; a pair of `by_kind`."""
+    labels = [f"{kind} ({of['n']})" for kind, of in kinds.items()]
+    return intervals(labels, {"judge": [of["judge"] for of in kinds.values()]})
 
 
 def win_rates(pairs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> bytes:
     """Each pair's win rate by each scorer with its interval, against one half; as evaluate_policies returns them."""
-    figure = Figure(figsize=(9, 1.5 + 0.4 * len(pairs)), layout="constrained")
-    axes = figure.subplots()
     scorers = sorted({scorer for by_scorer in pairs.values() for scorer in by_scorer})
-    for rank, scorer in enumerate(scorers):
-        shown = [by_scorer[scorer] for by_scorer in pairs.values()]
+    shown = {SCORERS.get(scorer, scorer): [of[scorer] for of in pairs.values()] for scorer in scorers}
+    return intervals([pair.replace("_", " ") for pair in pairs], shown)
+
+
+def intervals(labels: Sequence[str], rates: Mapping[str, Sequence[Mapping[str, float]]]) -> bytes:
+    """Win rates with their intervals, a line a label, the first one on top, and a colour to each of `rates`."""
+    figure = Figure(figsize=(9, 1.5 + 0.4 * len(labels)), layout="constrained")
+    axes = figure.subplots()
+    for rank, (name, shown) in enumerate(rates.items()):
         values = np.array([[row["low"], row["value"], row["high"]] for row in shown], float)
-        heights = np.arange(len(pairs)) + 0.2 * (rank - (len(scorers) - 1) / 2)
+        heights = np.arange(len(labels)) + 0.2 * (rank - (len(rates) - 1) / 2)
         errors = [values[:, 1] - values[:, 0], values[:, 2] - values[:, 1]]
-        axes.errorbar(values[:, 1], heights, xerr=errors, fmt="o", capsize=3, label=scorer)
+        axes.errorbar(values[:, 1], heights, xerr=errors, fmt="o", capsize=3, label=name)
     axes.axvline(0.5, color="grey", linestyle="--", linewidth=1)
-    axes.set(xlim=(0, 1), xlabel="win rate with 95 % interval", yticks=range(len(pairs)))
-    axes.set_yticklabels([pair.replace("_", " ") for pair in pairs])
-    axes.legend()
+    axes.set(xlim=(0, 1), xlabel="win rate with 95 % interval")
+    axes.set_yticks(range(len(labels)), labels, parse_math=False)
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(rates) > 1:
+        axes.legend(frameon=False)
     return png(figure)

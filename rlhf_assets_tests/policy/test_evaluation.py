@@ -7,7 +7,6 @@ import pytest
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.policy.evaluation import answer, best_of_n_kl, evaluate_policies
 from rlhf_assets.policy.language import language_figures
-from rlhf_assets.policy.plots import training_history, win_rates
 from rlhf_assets.policy.settings import EvaluationSettings
 from rlhf_assets.policy.weights import load_policy
 from rlhf_assets.statistics import win_rate
@@ -128,16 +127,3 @@ def test_no_prompts_and_broken_scorers_fail(llama: Path, prompts: pd.DataFrame):
         evaluate_policies(
             {"sft": llama}, prompts, {"judge": lambda q, r, c: length(q, r, c) * np.nan}, "sft", SETTINGS, FP32
         )
-
-
-def test_plots_are_pictures():
-    row = {"score": 0.1, "kl": 1.0, "length": 20.0, "stop_rate": 0.5}
-    interval = {"value": 0.6, "low": 0.5, "high": 0.7}
-    for picture in (
-        training_history([row, row | {"kl": None}]),
-        win_rates(
-            {"ppo_vs_sft": {"judge": interval, "gold": interval}, "ppo_vs_base": {"judge": interval, "gold": interval}}
-        ),
-    ):
-        assert picture.startswith(b"\x89PNG")
-        assert len(picture) > 5_000
