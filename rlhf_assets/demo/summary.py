@@ -21,7 +21,11 @@ FIGURES = {
     "length": "length, tokens",
     "stop_rate": "share that stopped",
     "repetition": "repeated trigrams",
+    "faulty": "share of faulty texts",
+    "perplexity": "perplexity of plain text",
+    "questions_right": "share of plain questions right",
 }
+WINS = ("judge", "length_controlled", "gold")
 USABLE: tuple[Status, ...] = ("candidate", "accepted", "promoted")
 MADE: tuple[Status, ...] = (*USABLE, "rejected")
 MODELS = ("reward_dataset", "policy_prompts", "reward_model", "judge_model", "sft_policy", "ppo_policy",
@@ -159,9 +163,9 @@ def show_summary(summary: Mapping[str, Any]) -> None:
         values = (policy[name] for policy in summary["policies"].values())
         policies.add_row(label, *("" if value is None else f"{value:.2f}" for value in values))
     console.print(policies)
-    wins = table("Win rates with 95 % intervals", "", "judge", "gold (true taste)")
+    wins = table("Win rates with 95 % intervals", "", "judge", "judge at equal length", "gold (true taste)")
     for pair, by_scorer in summary["win_rates"].items():
-        wins.add_row(pair.replace("_", " "), *(interval(by_scorer.get(name)) for name in ("judge", "gold")))
+        wins.add_row(pair.replace("_", " "), *(interval(by_scorer.get(name)) for name in WINS))
     console.print(wins)
     verdict = summary["promotion"]
     console.print(f"Promotion: {verdict['status']}" + "".join(f"; {escape(r)}" for r in verdict["reasons"]))

@@ -11,7 +11,7 @@ from rlhf_assets.plots import png
 
 PANELS = {
     "score": "reward model's score",
-    "kl": "KL to SFT (nats a reply)",
+    "kl": "KL to SFT, nats a reply",
     "length": "tokens a reply",
     "stop_rate": "share that stopped",
 }
@@ -31,8 +31,8 @@ def training_history(
     for name, label in PANELS.items():
         drawn[label] = [float(at + 1) for at in range(len(history))], [row[name] for row in history]
     if judged:
-        drawn["judge's score, validation"] = [row["update"] for row in judged], [row["judge"] for row in judged]
-    figure = Figure(figsize=(9, 2.5 * -(-len(drawn) // 2)), layout="constrained")
+        drawn["judge's score"] = [row["update"] for row in judged], [row["judge"] for row in judged]
+    figure = Figure(figsize=(6.5, 2.2 * -(-len(drawn) // 2)), layout="constrained")
     grid = figure.subplots(-(-len(drawn) // 2), 2).ravel()
     for axes, (label, (updates, values)) in zip(grid, drawn.items(), strict=False):
         axes.plot(updates, np.array(values, float), marker="o")  # None becomes NaN, which is not drawn
@@ -46,22 +46,22 @@ def training_history(
     return png(figure)
 
 
-def by_kind(kinds: Mapping[str, Mapping[str, Any]]) -> bytes:
+def by_kind(kinds: Mapping[str, Mapping[str, Any]], title: str) -> bytes:
     """The judge's win rate on each kind of prompt with its interval, against one half; a pair of `by_kind`."""
     labels = [f"{kind} ({of['n']})" for kind, of in kinds.items()]
-    return intervals(labels, {"judge": [of["judge"] for of in kinds.values()]})
+    return intervals(labels, {"judge": [of["judge"] for of in kinds.values()]}, title)
 
 
 def win_rates(pairs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> bytes:
     """Each pair's win rate by each scorer with its interval, against one half; as evaluate_policies returns them."""
     scorers = sorted({scorer for by_scorer in pairs.values() for scorer in by_scorer})
     shown = {SCORERS.get(scorer, scorer): [of[scorer] for of in pairs.values()] for scorer in scorers}
-    return intervals([pair.replace("_", " ") for pair in pairs], shown)
+    return intervals([pair.replace("_", " ") for pair in pairs], shown, "Win rates on held-out prompts")
 
 
-def intervals(labels: Sequence[str], rates: Mapping[str, Sequence[Mapping[str, float]]]) -> bytes:
+def intervals(labels: Sequence[str], rates: Mapping[str, Sequence[Mapping[str, float]]], title: str) -> bytes:
     """Win rates with their intervals, a line a label, the first one on top, and a colour to each of `rates`."""
-    figure = Figure(figsize=(9, 1.5 + 0.4 * len(labels)), layout="constrained")
+    figure = Figure(figsize=(6.5, 1.5 + 0.4 * len(labels)), layout="constrained")
     axes = figure.subplots()
     for rank, (name, shown) in enumerate(rates.items()):
         values = np.array([[row["low"], row["value"], row["high"]] for row in shown], float)
@@ -69,7 +69,7 @@ def intervals(labels: Sequence[str], rates: Mapping[str, Sequence[Mapping[str, f
         errors = [values[:, 1] - values[:, 0], values[:, 2] - values[:, 1]]
         axes.errorbar(values[:, 1], heights, xerr=errors, fmt="o", capsize=3, label=name)
     axes.axvline(0.5, color="grey", linestyle="--", linewidth=1)
-    axes.set(xlim=(0, 1), xlabel="win rate with 95 % interval")
+    axes.set(xlim=(0, 1), xlabel="win rate with 95 % interval", title=title)
     axes.set_yticks(range(len(labels)), labels, parse_math=False)
     axes.invert_yaxis()
     axes.spines[["top", "right"]].set_visible(False)

@@ -20,8 +20,9 @@ def report_html(
     ppo: Figures,
     settings: GateSettings,
     answers: Sequence[tuple[str, Mapping[str, str]]],
+    pictures: Mapping[str, bytes],
 ) -> str:
-    """The page, from the `figures` of `evaluate_policies` and those of `train_ppo` for the policy.
+    """The page, from the `figures` of `evaluate_policies` and those of `train_ppo` for the policy; see `pictures`.
 
     answers: questions with the answer of each policy. They are shown to whoever may open the page, so they must be
     nobody's own.
@@ -34,18 +35,18 @@ def report_html(
         [(reasons, EXPECTED)] if reasons else [],
         ALL_WELL,
         [table for table in tables(figures, answers) if table.rows],
-        pictures(figures, ppo),
+        pictures,
     )
 
 
 def pictures(figures: Figures, ppo: Figures) -> dict[str, bytes]:
     """All there is to draw, by title."""
-    drawn = {}
-    if ppo.get("history"):
+    drawn = {"Win rates": win_rates(figures["win_rates"])}
+    incumbent = incumbent_of(figures)
+    if kinds := figures["by_kind"].get(f"ppo_vs_{incumbent}"):
+        drawn["Win rates by kind of prompt"] = by_kind(kinds, f"PPO against {spoken(incumbent)}, by kind of prompt")
+    if ppo.get("history"):  # the tallest, so that it stands last
         drawn["Training"] = training_history(ppo["history"], ppo.get("judged", ()), ppo.get("chosen_update"))
-    drawn["Win rates"] = win_rates(figures["win_rates"])
-    if kinds := figures["by_kind"].get(f"ppo_vs_{incumbent_of(figures)}"):
-        drawn["Win rates by kind of prompt"] = by_kind(kinds)
     return drawn
 
 
@@ -56,7 +57,7 @@ def headline(figures: Figures, ppo: Figures) -> dict[str, str]:
     chosen = ppo.get("chosen_update")
     return {
         "held-out prompts": str(figures["prompts"]),
-        f"of them won against the {incumbent} policy, by the judge": interval(wins.get("judge"), percent),
+        f"of them won against {spoken(incumbent)}, by the judge": interval(wins.get("judge"), percent),
         "of them won at equal length": interval(wins.get("length_controlled"), percent),
         "nats a reply from the SFT policy": told(policy["kl"], number),
         "of its replies are faulty": told(policy["faulty"], percent),

@@ -1,5 +1,6 @@
 """Evaluation and promotion on artifacts laid out by hand, where a week's order or a leak can be staged."""
 
+import html
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_no_answer_ends_its_own_block() -> None:
     from rlhf_assets.defs.evaluation.policy_evaluation import side_by_side
 
     answer = "```\ncode\n````\n![](http://elsewhere/tracker.png)"
-    shown = side_by_side(pd.DataFrame({"query": ["Why?"], "policy": ["ppo"], "response": [answer]})).value
+    shown = side_by_side([("Why?", {"ppo": answer})]).value
     assert shown == f"#### Why?\n\n**ppo**\n`````text\n{answer}\n`````"
 
 
@@ -120,7 +121,7 @@ def in_use(store: ArtifactStore) -> None:
 
 
 def test_prompts_are_unseen_and_the_ui_shows_shipped_questions_alone(store: ArtifactStore, tmp_path: Path) -> None:
-    from rlhf_assets.defs.evaluation.policy_evaluation import SAMPLES, policy_evaluation
+    from rlhf_assets.defs.evaluation.policy_evaluation import REPORT, SAMPLES, policy_evaluation
 
     shipped, second = list(dict.fromkeys(line["query"] for line in read_lines(ANSWERS)))[:2]
     seen = ["Seen by  SFT?", "seen by the reward?", "Seen by the judge?", "Seen by the policy in use?"]
@@ -141,3 +142,11 @@ def test_prompts_are_unseen_and_the_ui_shows_shipped_questions_alone(store: Arti
     assert shipped.split("?")[0] in answers
     assert answers.count("#### ") == 1
     assert "heat pump" not in str(event.materialization.metadata)
+    page = made.path(REPORT).read_text()
+    assert event.materialization.metadata["report"].value == str(made.path(REPORT))
+    assert shipped.split("?")[0] in html.unescape(page)
+    assert "heat pump" not in page
+    assert page.count('class="prose"') == 1
+    policies = {"base", "sft", "promoted", "best_of_n", "ppo"}
+    assert set(made.frame(SAMPLES)["policy"]) == set(made.card.figures["policies"]) == policies
+    assert "reward_model" in {parent.asset for parent in made.card.parents}

@@ -118,7 +118,7 @@ def test_an_estimate_of_ppo_stands_in_the_ui_and_leaves_nothing_behind(world: Wo
 
 def test_evaluation_compares_all_policies_by_judge_and_gold(world: World) -> None:
     figures = world.store.require("policy_evaluation", LAST).card.figures
-    assert set(figures["policies"]) == {"base", "sft", "ppo"}
+    assert set(figures["policies"]) == {"base", "sft", "best_of_n", "ppo"}
     assert set(figures["win_rates"]["ppo_vs_sft"]) == {"judge", "gold", "length_controlled"}
 
 

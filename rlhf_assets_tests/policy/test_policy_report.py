@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from rlhf_assets.feedback.personal_data import PersonalData
 from rlhf_assets.policy.comparison import NO_LANGUAGE, compare
 from rlhf_assets.policy.plots import by_kind, training_history, win_rates
-from rlhf_assets.policy.policy_report import report_html
+from rlhf_assets.policy.policy_report import pictures, report_html
 from rlhf_assets.policy.settings import GateSettings
 from rlhf_assets_tests.policy.planted import planted_answers
 
@@ -36,13 +37,22 @@ def planted_figures(better: float = 1.5) -> dict[str, Any]:
     return {**figures, "prompts": N, "best_of": 4, "reference": "sft"}
 
 
+def page_of(
+    figures: dict[str, Any],
+    ppo: dict[str, Any] = PPO,
+    settings: GateSettings = GateSettings(),  # noqa: B008
+    answers: list[Any] = ANSWERS,
+) -> str:
+    return report_html(WEEK, figures, ppo, settings, answers, pictures(figures, ppo))
+
+
 @pytest.fixture(scope="module")
 def figures() -> dict[str, Any]:
     return planted_figures()
 
 
 def test_the_page_shows_all_there_is(figures: dict[str, Any]):
-    page = report_html(WEEK, figures, PPO, GateSettings(), ANSWERS)
+    page = page_of(figures)
     assert "The gate finds nothing" in page
     wins = figures["win_rates"]["ppo_vs_sft"]
     for of in (wins["judge"], wins["length_controlled"]):
@@ -56,27 +66,28 @@ def test_the_page_shows_all_there_is(figures: dict[str, Any]):
 
 
 def test_the_gates_reasons_stand_first(figures: dict[str, Any]):
-    page = report_html(WEEK, figures, PPO, GateSettings(kl_budget=1, minimum_prompts=500), ANSWERS)
+    page = page_of(figures, settings=GateSettings(kl_budget=1, minimum_prompts=500))
     assert "The gate finds nothing" not in page
     far = "Its distance from the SFT policy is 5.00 nats a reply and must be at most 1."
     assert page.index("It was compared on 160 held-out prompts only") < page.index(far) < page.index("Win rates")
 
 
 def test_answers_are_escaped_and_keep_their_lines(figures: dict[str, Any]):
-    page = report_html(WEEK, figures, PPO, GateSettings(), ANSWERS)
+    page = page_of(figures)
     assert "<td>A pump.\n\nIt heats.</td>" in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "What is a heat &lt;pump&gt;?" in page
     assert page.count('class="prose"') == 1
-    assert 'class="prose"' not in report_html(WEEK, figures, PPO, GateSettings(), [])
+    assert 'class="prose"' not in page_of(figures, answers=[])
 
 
 def test_best_of_n_has_no_language_and_unknown_figures_no_number(figures: dict[str, Any]):
     policies = figures["policies"]
     unknown = {**figures, "policies": {**policies, "base": {**policies["base"], "kl": float("nan")}}}
-    page = report_html(WEEK, unknown, {}, GateSettings(), ANSWERS)
-    assert "nan" not in page
-    assert "None" not in page
+    page = page_of(unknown, ppo={})
+    said = re.sub('base64,[^"]*', "", page)
+    assert "nan" not in said
+    assert "None" not in said
     language = page.split("Their language")[1].split("</table>")[0]
     assert "best of n" not in language
     assert "SFT" in language
@@ -90,7 +101,7 @@ def test_plots_are_pictures():
         training_history([ROUND, ROUND | {"kl": None}]),
         training_history(PPO["history"], PPO["judged"], PPO["chosen_update"]),
         win_rates(wins),
-        by_kind({"segment <a$b$>": {"judge": interval, "n": 20}}),
+        by_kind({"segment <a$b$>": {"judge": interval, "n": 20}}, "PPO against SFT"),
     ):
         assert picture.startswith(b"\x89PNG")
         assert len(picture) > 5_000

@@ -13,16 +13,19 @@ from rlhf_assets.defs.partitions import RUN_A_WEEK, WEEKS, week_of_run
 from rlhf_assets.defs.policy.ppo_policy import why_none
 from rlhf_assets.defs.reporting import GPU_TAGS, OWNERS, image, mendable, report, skip
 from rlhf_assets.defs.resources import Artifacts, ComputeResource, Gold
-from rlhf_assets.policy.settings import EvaluationSettings
+from rlhf_assets.feedback.settings import CleaningSettings
+from rlhf_assets.policy.settings import EvaluationSettings, GateSettings
+from rlhf_assets.settings import project_settings
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 SAMPLES = "samples.parquet"  # every prompt with every policy's answer; holds users' text
-SHOWN = 5  # shipped questions whose answers the UI shows
+REPORT = "report.html"
+SHOWN = 5  # shipped questions whose answers the UI and the report show
 LEARNT = [f"{voters}{side}.parquet" for voters in ("", "judge_") for side in ("train", "validation")]
 
 
@@ -59,7 +62,7 @@ def unseen(prompts: "pd.DataFrame", store: ArtifactStore, *models: Artifact) -> 
 
 
 @dg.asset(
-    deps=["sft_policy", "ppo_policy", "judge_model", "policy_prompts"],
+    deps=["sft_policy", "ppo_policy", "reward_model", "judge_model", "policy_prompts"],
     output_required=False,
     partitions_def=WEEKS,
     backfill_policy=RUN_A_WEEK,
@@ -77,9 +80,10 @@ def policy_evaluation(
     compute: ComputeResource,
     gold: Gold,
 ) -> Iterator[dg.MaterializeResult]:
-    """Base, SFT, PPO and the policy promoted before, by the judge, and by gold where users are simulated."""
+    """Base, SFT, PPO, the policy promoted before and the best of n, by the judge, and by gold where it is known."""
+    from rlhf_assets.feedback.personal_data import PersonalData
     from rlhf_assets.policy.evaluation import evaluate_policies
-    from rlhf_assets.policy.plots import win_rates
+    from rlhf_assets.policy.policy_report import pictures, report_html
     from rlhf_assets.reward.scoring import RewardScorer
     from rlhf_assets.storage.models import resolve_model
 
@@ -108,11 +112,18 @@ def policy_evaluation(
         scorers: dict[str, Callable[..., np.ndarray]] = {"judge": RewardScorer(judge.local(), device).score}
         if taste:
             scorers["gold"] = gold_scorer(taste)
-        outcome = evaluate_policies(policies, prompts, scorers, "sft", settings, device)
+        best_of = RewardScorer(reward.local(), device).score
+        contacts = PersonalData(project_settings(CleaningSettings).phone_regions)
+        outcome = evaluate_policies(policies, prompts, scorers, "sft", settings, device, best_of, contacts)
         outcome.samples.to_parquet(draft.folder / SAMPLES)
+        public = by_question(public_samples(outcome.samples, prompts))
+        trained, gate = ppo.card.figures, project_settings(GateSettings)
+        drawn = pictures(outcome.figures, trained)
+        page = report_html(week, outcome.figures, trained, gate, public, drawn)
+        (draft.folder / REPORT).write_text(page, encoding="utf-8")
         made = draft.commit(
             status_of(settings, ppo),
-            parents=[ppo, sft, judge, asked, *([promoted] if promoted else [])],
+            parents=[ppo, sft, reward, judge, asked, *([promoted] if promoted else [])],
             settings=settings,
             seeds={"seed": settings.seed},
             code_version=CODE_VERSION,
@@ -124,13 +135,13 @@ def policy_evaluation(
         )
     figures = made.card.figures
     extra: dict[str, Any] = {
-        "plot": image(win_rates(figures["win_rates"])),
+        "report": dg.MetadataValue.path(str(made.path(REPORT))),
+        **{title.lower().replace(" ", "_"): image(png) for title, png in drawn.items()},
         "win_rates": interval_table("pair", figures["win_rates"]),
         "policies": interval_table("policy", figures["policies"]),
         **{f"ppo_vs_sft_{name}": interval["value"] for name, interval in figures["win_rates"]["ppo_vs_sft"].items()},
     }
-    public = public_samples(outcome.samples, prompts)
-    if not public.empty:
+    if public:
         extra["answers"] = side_by_side(public)
     yield report(context, {week: made}, "policy_evaluation", extra)
 
@@ -173,14 +184,18 @@ def public_samples(samples: "pd.DataFrame", prompts: "pd.DataFrame") -> "pd.Data
     return samples[samples["prompt_id"].isin(shown["prompt_id"])]
 
 
-def side_by_side(samples: "pd.DataFrame") -> dg.MarkdownMetadataValue:
-    """The first prompts with each policy's answer, verbatim: the UI shows Markdown and drops HTML."""
+def by_question(samples: "pd.DataFrame") -> list[tuple[str, dict[str, str]]]:
+    """The first prompts' questions, each with the answer of every policy."""
+    prompts = list(samples.groupby("prompt_id", sort=False))[:SHOWN]
+    return [(rows["query"].iloc[0], dict(zip(rows["policy"], rows["response"], strict=True))) for _, rows in prompts]
+
+
+def side_by_side(answers: list[tuple[str, dict[str, str]]]) -> dg.MarkdownMetadataValue:
+    """Questions with each policy's answer, verbatim: the UI shows Markdown and drops HTML."""
     parts = []
-    for query, answers in list(samples.groupby("query", sort=False))[:SHOWN]:
+    for query, said in answers:
         parts.append(f"#### {query}")
-        for row in answers.itertuples():
-            fence = "`" * max(
-                3, 1 + max(map(len, re.findall("`+", str(row.response))), default=0)
-            )  # none closes it early
-            parts.append(f"**{row.policy}**\n{fence}text\n{row.response}\n{fence}")
+        for policy, answer in said.items():
+            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", answer)), default=0))  # none closes it early
+            parts.append(f"**{policy}**\n{fence}text\n{answer}\n{fence}")
     return dg.MetadataValue.md("\n\n".join(parts))
