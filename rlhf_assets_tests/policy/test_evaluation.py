@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from rlhf_assets.errors import RlhfError
-from rlhf_assets.policy.evaluation import answer, best_of_n_kl, evaluate_policies
+from rlhf_assets.policy.answers import decode
+from rlhf_assets.policy.evaluation import answer, best_of_n, best_of_n_kl, evaluate_policies
 from rlhf_assets.policy.language import language_figures
 from rlhf_assets.policy.settings import EvaluationSettings
 from rlhf_assets.policy.weights import load_policy
@@ -105,8 +106,18 @@ def test_best_of_n_is_what_the_reward_likes_best_of_the_sft_policys_own_replies(
 
     same = evaluate_policies(
         {"sft": llama}, prompts, {"judge": length}, "sft", SETTINGS, FP32, lambda q, r, c: np.zeros(len(q))
-    ).samples.set_index("policy")
-    assert same.loc["best_of_n", "response"].tolist() == same.loc["sft", "response"].tolist()
+    )
+    said = same.samples.set_index("policy")["response"]
+    assert said["best_of_n"].tolist() == said["sft"].tolist()
+
+
+def test_the_best_of_n_are_the_replies_that_its_texts_come_from(llama: Path, prompts: pd.DataFrame):
+    rows = prompts.to_dict("records")
+    first, tokenizer = answer(llama, rows, SETTINGS, FP32), load_policy(llama, FP32)[1]
+    queries, contexts = prompts["query"].tolist(), prompts["context"].tolist()
+    best = best_of_n(llama, first, queries, contexts, share_of("e"), SETTINGS, FP32)
+    assert best.texts != first.texts
+    assert [decode(tokenizer, reply) for reply in best.replies] == best.texts
 
 
 def test_every_policy_but_best_of_n_is_asked_for_its_language(llama: Path, prompts: pd.DataFrame, tmp_path: Path):
