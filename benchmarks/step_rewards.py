@@ -9,8 +9,7 @@ placed    the same labels in the same parts, each step's on the last token of th
 
 So `placed` against `outcome` says what placing is worth, and against `answer` whether steps should be asked at all.
 In every arm the whole reward of a reply is measured in deviations of itself over the SFT policy's replies, so that a
-nat of KL costs the same: the halves of `placed` together vary less than one, and its KL and missing stops are priced
-lower by as much. No arm lets the scale run. Gold is the true taste of the whole answer and the mean one of its
+nat of KL costs the same. No arm lets the scale run. Gold is the true taste of the whole answer and the mean one of its
 steps, on the test side's prompts; differences are paired by seed and prompt, intervals by bootstrap over prompts. A
 finished training is kept under `.rlhf/benchmarks` and not made again.
 """
@@ -31,7 +30,6 @@ from benchmarks.small_world import World, small_world
 from rlhf_assets.commands.output import show_progress
 from rlhf_assets.compute import Compute, choose_compute
 from rlhf_assets.feedback.steps import split_steps
-from rlhf_assets.policy.answers import answer_with
 from rlhf_assets.policy.rollouts import Score
 from rlhf_assets.policy.settings import PpoSettings
 from rlhf_assets.policy.step_rewards import StepScore
@@ -74,21 +72,9 @@ class OutcomeWithSteps:
         return (1 - self.share) * answers + self.share * means
 
 
-def spread(world: World, reward: RewardScorer, settings: PpoSettings) -> float:
-    """Deviation of `outcome` over replies of the SFT policy, to as many prompts as PPO is calibrated on."""
-    rows: Any = world.side("train").head(settings.calibration_prompts).to_dict("records")
-    said = answer_with(str(world.policy), rows, settings.max_new_tokens, settings.temperature, settings.seed)
-    score = OutcomeWithSteps(reward.score, reward.score, SHARE)
-    queries, contexts = [row["query"] for row in rows], [row["context"] for row in rows]
-    return float(score(queries, [one["response"] for one in said], contexts).std())
-
-
-def arm(name: str, settings: PpoSettings, deviation: float) -> PpoSettings:
-    """The settings of an arm; `deviation` is that of half an answer's score and half its steps'."""
-    if name != PLACED:
-        return settings
-    prices = {price: deviation * getattr(settings, price) for price in ("kl_coefficient", "missing_stop_penalty")}
-    return settings.model_copy(update={"step_share": SHARE, **prices})
+def arm(name: str, settings: PpoSettings) -> PpoSettings:
+    """The settings of an arm."""
+    return settings.model_copy(update={"step_share": SHARE}) if name == PLACED else settings
 
 
 def one_run(world: World, name: str, settings: PpoSettings, compute: Compute) -> dict[str, Any]:
@@ -107,7 +93,7 @@ def scores(cells: list[dict[str, Any]], scorer: str, policy: str = "ppo") -> lis
     return [one["scores"][policy][scorer] for one in cells]
 
 
-def report(seeds: list[int], made: dict[str, list[dict[str, Any]]], deviation: float) -> dict[str, Any]:
+def report(seeds: list[int], made: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     def apart(ours: str, theirs: str) -> dict[str, Any]:
         return {
             scorer: {
@@ -145,7 +131,7 @@ def report(seeds: list[int], made: dict[str, list[dict[str, Any]]], deviation: f
         "value": placing["difference"]["value"],
         "interval": [placing["difference"]["low"], placing["difference"]["high"]],
         "seeds": seeds,
-        "rows": [*verdicts, *pairs, *arms, {"deviation_of_outcome": deviation}],
+        "rows": [*verdicts, *pairs, *arms],
     }
 
 
@@ -167,19 +153,14 @@ def main() -> None:
     show_progress()
     compute, kept = choose_compute(), home() / "benchmarks" / "step_rewards"
     world, own = small_world(compute), SETTINGS.model_copy(update={"updates": asked.updates, "running_scale": False})
-    varies = cell(
-        kept / "spread.json",
-        made_of(world, own, compute),
-        lambda: {"deviation": spread(world, RewardScorer(world.reward, compute), own)},
-    )["deviation"]
     made: dict[str, list[dict[str, Any]]] = {name: [] for name in ARMS}
     for seed in asked.seeds:  # seed by seed, so that a stopped run has compared all arms
         for name in ARMS:
-            settings = arm(name, own.model_copy(update={"seed": seed}), varies)
+            settings = arm(name, own.model_copy(update={"seed": seed}))
             rests_on = made_of(world, settings, compute) | {"arm": name}
             run = partial(one_run, world, name, settings, compute)
             made[name].append(cell(kept / f"{name}-{seed}.json", rests_on, run))
-    print(json.dumps(report(list(asked.seeds), made, varies)))  # noqa: T201
+    print(json.dumps(report(list(asked.seeds), made)))  # noqa: T201
 
 
 if __name__ == "__main__":

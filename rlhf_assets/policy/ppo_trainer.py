@@ -25,11 +25,18 @@ from rlhf_assets.policy.chat import stop_tokens
 from rlhf_assets.policy.history import check_reference, round_figures
 from rlhf_assets.policy.kl import adapt_coefficient, log_ratio
 from rlhf_assets.policy.learner import PpoLearner
-from rlhf_assets.policy.rewards import RewardScale, check_scores, missing_stop, overlong, token_rewards
+from rlhf_assets.policy.rewards import (
+    SMALLEST_DEVIATION,
+    RewardScale,
+    check_scores,
+    missing_stop,
+    overlong,
+    token_rewards,
+)
 from rlhf_assets.policy.rollouts import Assessment, Rollout, Score, assess, reference_log_probs, texts_of
 from rlhf_assets.policy.sampling import sample, seed_of
 from rlhf_assets.policy.settings import PpoSettings
-from rlhf_assets.policy.step_rewards import StepScore, place, steps_of
+from rlhf_assets.policy.step_rewards import StepScore, per_reply, place, steps_of
 from rlhf_assets.policy.value import warm_up
 from rlhf_assets.policy.weights import context_length, load_policy, refresh, sampling_copy, with_lora
 from rlhf_assets.reward.processes import Processes
@@ -65,6 +72,7 @@ class PpoTrainer:
         self.learner = PpoLearner(self.policy, settings, compute, self.draws, self.processes)
         self.kl_coefficient = settings.kl_coefficient
         self.step_scale: RewardScale | None = None
+        self.blend = 1.0  # brings answers' and steps' rewards together to one deviation
         self.waiting: list[int] = []  # prompts that come next
         self.history: list[dict[str, float]] = []
         self.took: Counter[str] = Counter()  # seconds of the round by what they were spent on
@@ -149,6 +157,8 @@ class PpoTrainer:
             self.step_scale = RewardScale.from_reference(
                 rollout.step_scores, settings.reward_clip, settings.running_scale
             )
+            outcome, of_steps = self.parts(rollout)
+            self.blend = 1 / max((outcome + per_reply(of_steps, rollout.steps, len(outcome))).std(), SMALLEST_DEVIATION)
         assessment = self.assess(rollout)
         check_reference(rollout, assessment, self.compute)
         rewards = self.rewards(rollout, assessment)
@@ -156,20 +166,29 @@ class PpoTrainer:
         warm_up(self.learner.head, assessment.states, to_go[rollout.mask], settings.value_shrinkage)
         return self.scale
 
+    def parts(self, rollout: Rollout) -> tuple[np.ndarray, np.ndarray]:
+        """What the replies (rows,) and their steps (steps,) earn, in deviations of both together on reference replies.
+
+        Half of one thing and half of another vary less than either; undone, a nat of KL would cost more.
+        """
+        outcome, share = self.scale(rollout.scores), self.settings.step_share
+        if rollout.steps is None or self.step_scale is None:
+            return outcome, np.zeros(0)
+        return self.blend * (1 - share) * outcome, self.blend * share * self.step_scale(rollout.step_scores)
+
     def rewards(self, rollout: Rollout, assessment: Assessment) -> torch.Tensor:
         """Token rewards (rows, tokens): the KL's price all along, each step's share at its end, the rest at the end."""
         settings = self.settings
-        outcome = torch.tensor(self.scale(rollout.scores), dtype=torch.float32)
-        if rollout.steps is not None:
-            outcome *= 1 - settings.step_share
+        earned, of_steps = self.parts(rollout)
+        outcome = torch.tensor(earned, dtype=torch.float32)
         outcome -= missing_stop(rollout.stopped, settings.missing_stop_penalty)
         outcome -= overlong(
             rollout.lengths, settings.max_new_tokens, settings.overlong_tokens, settings.overlong_penalty
         )
         ratio = log_ratio(assessment.log_probs, assessment.reference_log_probs)
         rewards = token_rewards(outcome, ratio, rollout.mask, self.kl_coefficient)
-        if rollout.steps is not None and self.step_scale is not None:
-            rewards = place(rewards, rollout.steps, settings.step_share * self.step_scale(rollout.step_scores))
+        if rollout.steps is not None:
+            rewards = place(rewards, rollout.steps, of_steps)
         return whiten(rewards, rollout.mask, keep_mean=True) if settings.whiten_rewards else rewards
 
     def round(self) -> dict[str, float]:
@@ -212,6 +231,7 @@ class PpoTrainer:
             "kl_coefficient": self.kl_coefficient,
             "scale": asdict(self.scale),
             "step_scale": asdict(self.step_scale) if self.step_scale else None,
+            "blend": self.blend,
             "history": self.history,
         }
 
@@ -222,3 +242,4 @@ class PpoTrainer:
         self.kl_coefficient = state["kl_coefficient"]
         self.scale = RewardScale(**state["scale"])
         self.step_scale = RewardScale(**state["step_scale"]) if state["step_scale"] else None
+        self.blend = state["blend"]

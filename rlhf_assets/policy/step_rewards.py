@@ -53,14 +53,20 @@ def last_token(tokenizer: PreTrainedTokenizerBase, reply: Reply, beginning: str)
     return low
 
 
-def place(rewards: torch.Tensor, steps: Steps, earned: np.ndarray) -> torch.Tensor:
-    """Add to rewards (rows, tokens) what each step earned (steps,), at its last token, as a share of its reply's.
-
-    A reply's steps together earn their mean: their sum would pay for many steps.
-    """
+def shares(earned: np.ndarray, steps: Steps) -> np.ndarray:
+    """What each step earned (steps,), divided by how many its reply has: the sum would pay for many steps."""
     counts = Counter(steps.rows)
-    shares = torch.tensor(earned, dtype=torch.float32) / torch.tensor([counts[row] for row in steps.rows])
-    placed = rewards.clone()
-    where = torch.tensor([steps.rows, steps.ends], dtype=torch.long)
-    placed.index_put_((where[0], where[1]), shares, accumulate=True)
+    return earned / np.array([counts[row] for row in steps.rows])
+
+
+def per_reply(earned: np.ndarray, steps: Steps, replies: int) -> np.ndarray:
+    """The mean of what each reply's steps earned, (replies,); 0 where it has none."""
+    return np.bincount(steps.rows, weights=shares(earned, steps), minlength=replies)
+
+
+def place(rewards: torch.Tensor, steps: Steps, earned: np.ndarray) -> torch.Tensor:
+    """Add to rewards (rows, tokens) each step's share of what the steps earned (steps,), at its last token."""
+    placed, where = rewards.clone(), torch.tensor([steps.rows, steps.ends], dtype=torch.long)
+    each = torch.tensor(shares(earned, steps), dtype=torch.float32)
+    placed.index_put_((where[0], where[1]), each, accumulate=True)
     return placed

@@ -39,6 +39,6 @@ def warm_up(head: ValueHead, states: torch.Tensor, returns: torch.Tensor, shrink
     mean = x.mean(0)
     gram = (x - mean).T @ (x - mean)
     gram.diagonal().add_(shrinkage * gram.diagonal().mean())
-    weight = torch.linalg.solve(gram, (x - mean).T @ (y - y.mean()))
+    weight = torch.linalg.lstsq(gram, ((x - mean).T @ (y - y.mean()))[:, None]).solution[:, 0]  # 0 for states all alike
     head.weight.copy_(weight[None])
     head.bias.copy_(y.mean() - mean @ weight)

@@ -107,13 +107,19 @@ def refresh(sampler: PreTrainedModel, model: PreTrainedModel | PeftModel) -> Non
 def save_policy(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write a plain folder for stock transformers, an adapter merged in; complete or not at all.
 
-    Raises RlhfError, with nothing written, when its weights are not finite.
+    Raises RlhfError, with nothing written, when its weights are not finite or the disk is full.
     """
     whole = model.merge_and_unload() if isinstance(model, PeftModel) else model
     check_finite(whole, "the trained policy")
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
-        whole.save_pretrained(beside)
-        tokenizer.save_pretrained(beside)
-        for file in sorted(Path(beside).iterdir()):
-            file.replace(folder / file.name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+            whole.save_pretrained(beside)
+            tokenizer.save_pretrained(beside)
+            for file in sorted(Path(beside).iterdir()):
+                file.replace(folder / file.name)
+    except (OSError, SafetensorError) as error:
+        raise RlhfError(
+            f"cannot write the trained policy to {folder} ({first_line(error)}); is the disk full? Free some space and "
+            "start it again"
+        ) from error

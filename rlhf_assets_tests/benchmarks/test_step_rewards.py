@@ -62,12 +62,9 @@ def test_outcome_and_placed_pay_a_reply_the_same(tmp_path: Path) -> None:
     assert placed.tolist() == pytest.approx(outcome.tolist(), abs=1e-6)
 
 
-def test_placed_alone_has_step_rewards_and_prices_in_deviations_of_its_whole() -> None:
-    assert [arm(name, SETTINGS, 0.5) for name in (ANSWER, OUTCOME)] == [SETTINGS, SETTINGS]
-    changed = arm(PLACED, SETTINGS, 0.5)
-    assert changed.step_share == SHARE
-    assert changed.kl_coefficient == SETTINGS.kl_coefficient / 2
-    assert changed.missing_stop_penalty == SETTINGS.missing_stop_penalty / 2
+def test_placed_alone_has_step_rewards() -> None:
+    assert [arm(name, SETTINGS) for name in (ANSWER, OUTCOME)] == [SETTINGS, SETTINGS]
+    assert arm(PLACED, SETTINGS).step_share == SHARE
 
 
 def test_an_arm_wins_that_is_better_than_both_others_for_sure() -> None:

@@ -262,6 +262,19 @@ def test_line_12_step_rewards_and_outcome_stand_where_they_were_earned(llama: Pa
     assert alone[0, -1] == 2.0
 
 
+@pytest.mark.parametrize("share", [0.2, 0.9])
+def test_line_12_answers_and_steps_together_vary_by_one_deviation(llama: Path, prompts: pd.DataFrame, share: float):
+    one = trainer(llama, prompts, step_share=share, calibration_prompts=64, missing_stop_penalty=0, kl_coefficient=0)
+    one.score_steps = by_length
+    seen = []
+    one.assess = lambda rollout: seen.append(rollout) or type(one).assess(one, rollout)
+    one.calibrate()
+    (rollout,) = seen
+    whole = one.rewards(rollout, one.assess(rollout)).sum(1)
+    assert whole.mean().item() == pytest.approx(0, abs=0.2)  # steps are centred by themselves, not by replies
+    assert whole.std(correction=0).item() == pytest.approx(1, abs=1e-4)
+
+
 def test_line_12_steps_are_scored_with_what_came_before_and_scaled_by_the_reference(
     llama: Path, prompts: pd.DataFrame, tmp_path: Path
 ):

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from rlhf_assets.policy.answers import decode
 from rlhf_assets.policy.chat import load_tokenizer
 from rlhf_assets.policy.sampling import Reply
-from rlhf_assets.policy.step_rewards import Steps, place, steps_of
+from rlhf_assets.policy.step_rewards import Steps, per_reply, place, steps_of
 
 
 def said(text: str, tokenizer: object) -> Reply:
@@ -53,4 +53,5 @@ def test_steps_of_a_reply_earn_their_mean_each_at_its_place() -> None:
     placed = place(rewards, steps, np.array([1.0, 3.0, -2.0]))
     assert_close(placed - 0.25, torch.tensor([[0, 0.5, 0, 1.5], [0, 0, 0, 0], [-2.0, 0, 0, 0]]))
     assert (rewards == 0.25).all()
+    assert per_reply(np.array([1.0, 3.0, -2.0]), steps, 3).tolist() == [2, 0, -2]
     assert_close(place(rewards, Steps([], [], [], []), np.zeros(0)), rewards)

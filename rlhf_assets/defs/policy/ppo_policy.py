@@ -109,7 +109,7 @@ def ppo_policy(
         )
         drop(checkpoint)
     final = {f"final_{name}": value for name, value in figures["final"].items()}
-    picture = image(training_history(figures["history"]))
+    picture = image(training_history(figures["history"], figures["judged"], figures["chosen_update"]))
     yield report(
         context, {week: made}, "ppo_policy", {**few_rows(made.card.counts["prompts"]), **final, "history": picture}
     )
