@@ -37,10 +37,10 @@ def preferred(figures: Figures, settings: GateSettings) -> Iterator[str]:
             f"{show(low)} and must surely lie above {settings.win_rate:.2f}"
         )
     low = figure(figures, "win_rates", pair, "length_controlled", "low")
-    if not low > settings.length_controlled_win_rate:
+    if not low > settings.win_rate:
         yield (
             f"it may owe its wins over the {incumbent} policy to the length of its answers: at equal length its win "
-            f"rate may be as low as {show(low)} and must surely lie above {settings.length_controlled_win_rate:.2f}"
+            f"rate may be as low as {show(low)} and must surely lie above {settings.win_rate:.2f}"
         )
     kinds = figures.get("by_kind", {}).get(pair)
     if not kinds:

@@ -10,6 +10,7 @@ from scipy.special import expit
 from rlhf_assets.statistics import Interval, bootstrap
 
 SAMPLES = 1000
+FARTHEST = 2.0  # deviations of the difference from its mean to 0; beyond, the regression tells wins by none of both
 STEPS = 40  # Newton's, usually six; where every answer wins the intercept walks until its own penalty holds it
 SHRINKAGE = np.array([1e-6, 1.0])  # of intercept and slope: a slope that no loss speaks against must stay finite
 
@@ -19,8 +20,8 @@ def length_controlled_win_rate(
 ) -> Interval:
     """How often `ours` would score above `theirs` at equal length; all (n,), a tie counts one half.
 
-    Lengths in characters, which mean the same for every vocabulary. Where their difference never varies it explains
-    nothing, and this is the plain win rate.
+    Lengths in characters, which mean the same for every vocabulary. Undefined (NaN) where hardly a pair is of equal
+    length: a policy whose answers are all longer wins by that or by what it says, nobody can tell.
     """
     wins = (ours > theirs) + 0.5 * (ours == theirs)
     return bootstrap(wins_at_equal_length, wins, our_lengths - their_lengths, seed=seed, samples=SAMPLES)
@@ -29,9 +30,11 @@ def length_controlled_win_rate(
 def wins_at_equal_length(wins: np.ndarray, longer: np.ndarray) -> float:
     """The share of wins that a logistic regression on tanh(difference / its deviation) predicts at difference 0.
 
-    wins (n,): 1, 0 or 1/2; longer (n,): our length less theirs.
+    wins (n,): 1, 0 or 1/2; longer (n,): our length less theirs. NaN where 0 lies FARTHEST from what was seen.
     """
     deviation = longer.std()
+    if abs(longer.mean()) > FARTHEST * deviation:
+        return float("nan")
     difference = np.tanh(longer / deviation) if deviation > 0 else np.zeros(len(wins))
     known = np.stack([np.ones(len(wins)), difference], axis=1)
     weights = np.zeros(2)

@@ -136,11 +136,9 @@ class GateSettings(Settings):
     minimum_prompts: int = Field(
         150, description="Held-out prompts it must be compared on; a few wins in a row are luck.", gt=0
     )
-    win_rate: float = Field(0.5, description="The judge's interval over the incumbent must lie above this.", ge=0, le=1)
-    length_controlled_win_rate: float = Field(
-        0.45,
-        description="The same at equal length; below one half, since that interval is wider, yet a policy that wins by "
-        "length alone has one half and an interval that reaches lower.",
+    win_rate: float = Field(
+        0.5,
+        description="The judge's interval over the incumbent must lie above this, as it is and at equal length.",
         ge=0,
         le=1,
     )

@@ -28,10 +28,18 @@ def test_who_is_better_at_equal_length_stays_above():
     assert controlled.value == pytest.approx(expit(1), abs=0.05)
 
 
-@pytest.mark.parametrize("longer", [0.0, 50.0])
-def test_lengths_that_never_vary_give_the_plain_rate(longer: float):
+@pytest.mark.parametrize(("mean", "deviation"), [(50.0, 0.0), (200.0, 50.0), (-150.0, 50.0)])
+def test_nobody_can_tell_where_all_answers_are_longer_or_all_are_shorter(mean: float, deviation: float):
+    draw = np.random.default_rng(3)
+    longer = mean + deviation * draw.standard_normal(160)
+    wins = (draw.random(160) < 0.8).astype(float)
+    rate = length_controlled_win_rate(wins, np.full(160, 0.5), longer, np.zeros(160))
+    assert np.isnan([rate.value, rate.low, rate.high]).all()
+
+
+def test_lengths_that_are_all_equal_give_the_plain_rate():
     ours, theirs = np.array([1.0, 1.0, 1.0, 0.5, 0.0]), np.full(5, 0.5)
-    plain = length_controlled_win_rate(ours, theirs, np.full(5, 100.0 + longer), np.full(5, 100.0))
+    plain = length_controlled_win_rate(ours, theirs, np.full(5, 100.0), np.full(5, 100.0))
     assert plain.value == pytest.approx(win_rate(ours, theirs).value, abs=1e-6)  # 3.5 of 5
     assert plain.value == pytest.approx(0.7, abs=1e-6)
 
