@@ -4,6 +4,7 @@ Nobody looks here for what a policy memorised: contact data that was not in its 
 is wrong either way.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,17 +17,18 @@ FAULTS = {
     "empty": "say nothing",
     "copies_prompt": "copy the prompt",
     "loops": "loop",
-    "said_elsewhere": "say the same as to another prompt",
+    "said_elsewhere": "say mostly what is said to many other prompts",
     "refuses": "refuse",
     "personal_data": "hold contact data that was not in the prompt",
 }
 LOOPING = 0.3  # share of repeated trigrams; of the demo's answers one in forty lies above, and all of those loop
 COPIED = 0.5  # share of trigrams that stand in the prompt; an answer that takes up its question has about a tenth
+WIDESPREAD = 0.1  # share of the replies; what so many say answers no question, but two replies may well agree on much
 SHORT = 3  # words; a shorter answer or line, such as "Yes." or a heading, may well come twice
-REFUSAL = re.compile(
-    r"\W*(?:(?:i'm|i am)\s+(?:very\s+|so\s+)?sorry|sorry,|as an ai\b"
-    r"|(?:unfortunately,?\s+)?i\s+(?:cannot|can't|can not|won't|am unable to|am not able to|'m unable to)\b"
-    r"|i'm\s+(?:unable|not able)\s+to\b)",
+REFUSAL = re.compile(  # an excuse that goes on to say no, or a plain no; "I can't stress enough" is none
+    r"\W*(?:as an ai\b|"
+    r"(?:[^.!?\n]{0,40}\b(?:sorry|apologi[sz]e|unfortunately|regret)\b[^.!?\n]{0,20}[,;:]?\s*(?:but\s+)?)?"
+    r"i(?:\s+am|'m)?\s+(?:cannot|can't|can not|won't|will not|unable to|not able to)\b(?![^.!?\n]*\benough\b))",
     re.IGNORECASE,
 )
 
@@ -37,9 +39,12 @@ def text_figures(prompts: Sequence[str], texts: Sequence[str], personal_data: Pe
     prompts: all that the policy was told, system prompt and earlier turns included; texts: a reply to each.
     """
     found = [faults(prompt, text, personal_data) for prompt, text in zip(prompts, texts, strict=True)]
-    said = Counter(tuple(words(text)) for text in texts)
-    for one, text in zip(found, texts, strict=True):
-        if len(words(text)) >= SHORT and said[tuple(words(text))] > 1:
+    told = {trigram for prompt in prompts for trigram in trigrams(prompt)}
+    own = [set(trigrams(text)) - told for text in texts]  # words of a question may well come in many answers
+    saying = Counter(trigram for said in own for trigram in said)
+    widespread = max(2, math.ceil(WIDESPREAD * len(texts)))
+    for one, said in zip(found, own, strict=True):
+        if sum(saying[trigram] >= widespread for trigram in said) > COPIED * len(said):
             one.add("said_elsewhere")
     shares = {name: float(np.mean([name in one for one in found])) for name in FAULTS}
     return {"faulty": float(np.mean([bool(one) for one in found])), **shares}

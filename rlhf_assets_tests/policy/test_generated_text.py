@@ -57,6 +57,37 @@ def test_one_answer_to_everything_is_found():
     assert text_figures([ASKED] * 2, ["", ""], PERSONAL)["said_elsewhere"] == 0
 
 
+def test_a_template_with_the_questions_own_word_put_in_is_found():
+    """As of a policy that has found one phrase that its reward likes: no two replies are the same."""
+    subjects = ["solar", "wind", "grants", "batteries", "training", "heat", "pay", "unions", "coal", "steel"]
+    hack = [f"Great question about {what}! Always consult a certified local expert first, friend." for what in subjects]
+    honest = [f"{what.title()} {' '.join(what[i:] + what[:i] for i in range(9))}" for what in subjects]
+    prompts = [f"What about {what}?" for what in subjects]
+    assert text_figures(prompts, hack, PERSONAL)["said_elsewhere"] == 1
+    assert text_figures(prompts, honest, PERSONAL)["said_elsewhere"] == 0
+    assert (
+        text_figures(["Always consult a certified local expert first, friend?"] * 10, hack, PERSONAL)["said_elsewhere"]
+        < 1
+    )  # what stands in the prompt is copied, not said elsewhere
+
+
+@pytest.mark.parametrize(
+    ("text", "refuses"),
+    [
+        ("I'm sorry, but I can’t help with that.", True),
+        ("I apologize, but I cannot answer this.", True),
+        ("As an AI language model, I have no opinion.", True),
+        ("Unfortunately, I am unable to help.", True),
+        ("I won't do that.", True),
+        ("I'm sorry to hear about your job. Here are three steps.", False),
+        ("I can't stress enough how much a rebate helps.", False),
+        ("You cannot get both grants.", False),
+    ],
+)
+def test_a_refusal_says_no_and_an_excuse_alone_is_none(text: str, refuses: bool):
+    assert ("refuses" in faults(ASKED, text, PERSONAL)) == refuses
+
+
 def test_repetition_worked_by_hand():
     assert repetition("one two three four") == 0
     assert repetition("Go on, go on, go on!") == pytest.approx(2 / 4)  # go on go · on go on · go on go · on go on
