@@ -18,8 +18,9 @@ from rlhf_assets.policy.rollouts import Score
 from rlhf_assets.policy.settings import EvaluationSettings, PpoSettings
 from rlhf_assets.policy.step_rewards import StepScore
 from rlhf_assets.reward.scoring import RewardScorer
-from rlhf_assets.statistics import Interval, bootstrap
+from rlhf_assets.statistics import Interval
 
+SAMPLES = 1000
 TOKENS = 112  # of a reply; 99 of 100 of the demo's answers are shorter to the small policy
 SETTINGS = PpoSettings(updates=60, learning_rate=2e-4, micro_batch_size=16, max_new_tokens=TOKENS, choice_updates=6)
 HELD_OUT = EvaluationSettings(prompts=1_000, max_new_tokens=TOKENS)  # all there are
@@ -83,7 +84,7 @@ def made_of(world: World, settings: PpoSettings, compute: Compute) -> dict[str, 
 
 
 def wins(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> Interval:
-    """How often ours scores above theirs, (seeds, prompts) both; a tie counts one half, prompts are resampled."""
+    """How often ours scores above theirs, (seeds, prompts) both; a tie counts one half."""
     first, second = np.array(ours), np.array(theirs)
     return over_prompts((first > second) + 0.5 * (first == second))
 
@@ -94,6 +95,10 @@ def difference(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]
 
 
 def over_prompts(figures: np.ndarray) -> Interval:
-    """The mean of (seeds, prompts); the seeds of a prompt are drawn together."""
-    prompts = np.tile(np.arange(figures.shape[1]), len(figures))
-    return bootstrap(lambda rows: float(np.mean(rows)), figures.ravel().astype(float), groups=prompts)
+    """The mean of (seeds, prompts), seeds and prompts both resampled: the next training has another seed too."""
+    draws, (seeds, prompts) = np.random.default_rng(0), figures.shape
+    means = [
+        figures[draws.integers(0, seeds, seeds)][:, draws.integers(0, prompts, prompts)].mean() for _ in range(SAMPLES)
+    ]
+    low, high = np.quantile(means, (0.025, 0.975))
+    return Interval(float(figures.mean()), float(low), float(high))

@@ -38,7 +38,6 @@ from rlhf_assets.commands.output import show_progress
 from rlhf_assets.compute import choose_compute
 from rlhf_assets.policy.settings import PpoSettings
 from rlhf_assets.progress import Progress
-from rlhf_assets.statistics import bootstrap
 from rlhf_assets.storage.home import home
 
 SIDES, PRECISIONS = ("ours", "trl"), ("fp32", "bf16")
@@ -174,12 +173,15 @@ def curve(pairs: list[dict[str, Any]], figure: str) -> dict[str, Any]:
     """Both sides' means by round, what they gained over their first, and how far apart in the last third of rounds."""
     of = {side: np.array([pair[side][figure] for pair in pairs]) for side in SIDES}  # (pairs, rounds)
     late = slice(-max(1, of["ours"].shape[1] // 3), None)
-    apart = (of["ours"] - of["trl"])[:, late].ravel()
+    apart = (of["ours"] - of["trl"])[:, late].mean(1)  # (pairs,): rounds of one training hang together
     return {
         "what": f"{figure} of the replies, means over pairs, by round",
         **{side: table.mean(0).tolist() for side, table in of.items()},
         "gained": {side: float((table[:, late].mean(1) - table[:, 0]).mean()) for side, table in of.items()},
-        "ours_less_peer_in_the_last_third": bootstrap(lambda rows: float(np.mean(rows)), apart).as_dict(),
+        "ours_less_peer_in_the_last_third": {
+            "value": float(apart.mean()),
+            "interval": [float(apart.min()), float(apart.max())],
+        },
     }
 
 
