@@ -19,7 +19,7 @@ import torch
 from benchmarks.shared_reward import SharedReward
 from benchmarks.small_world import gold
 from rlhf_assets.commands.output import show_progress
-from rlhf_assets.compute import Compute, choose_compute
+from rlhf_assets.compute import Compute, choose_compute, peak_memory_mb
 from rlhf_assets.policy.answers import decode, encode_rows
 from rlhf_assets.policy.ppo import train_ppo
 from rlhf_assets.policy.sampling import Reply
@@ -95,11 +95,8 @@ def learned(folder: Path, said: list[tuple[list[str], list[str], list[str]]]) ->
 
 
 def peak_memory() -> float:
-    """Of the device that weights lie on, else of the whole process; `ru_maxrss` starts at what the parent holds."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    status = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 1024
+    """Of the device that weights lie on, else of the whole process, MB."""
+    return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else peak_memory_mb()
 
 
 SIDES: dict[str, Callable[[Path, PpoSettings, Compute], dict[str, Any]]] = {"ours": ours, "trl": trl}

@@ -5,7 +5,6 @@ steps to time, or of epochs to train in full. The last line of output is what wa
 """
 
 import json
-import resource
 import shutil
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from benchmarks import guide_recipe
 from rlhf_assets.commands.output import show_progress
-from rlhf_assets.compute import choose_compute
+from rlhf_assets.compute import choose_compute, peak_memory_mb
 from rlhf_assets.reward.inputs import TEXTS, encode, pair
 from rlhf_assets.reward.loading import load_classifier
 from rlhf_assets.reward.scoring import RewardScorer
@@ -188,7 +187,7 @@ def timed_scores(score: Callable[[pd.DataFrame], np.ndarray], votes: pd.DataFram
 
 
 def peak_memory() -> dict[str, float]:
-    found = {"memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    found = {"memory_mb": peak_memory_mb()}
     if torch.cuda.is_available():
         found["device_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
     return found

@@ -3,6 +3,7 @@
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlhf_assets.errors import RlhfError
@@ -58,6 +59,12 @@ def bf16_is_fast(device: str) -> bool:
         return seconds(torch.float32) > FASTER * seconds(torch.bfloat16)
     except RuntimeError:  # a device without bf16
         return False
+
+
+def peak_memory_mb() -> float:
+    """Of this process so far. Not `ru_maxrss`, which starts at what the process held that started this one."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return int(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def autocast(compute: Compute) -> AbstractContextManager[object]:

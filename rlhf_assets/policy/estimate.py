@@ -1,6 +1,5 @@
 """How long a PPO will take, and how much memory, told by a short trial of what it repeats."""
 
-import resource
 import tempfile
 import time
 from dataclasses import dataclass
@@ -9,10 +8,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from rlhf_assets.compute import Compute
-from rlhf_assets.errors import RlhfError
+from rlhf_assets.compute import Compute, peak_memory_mb
 from rlhf_assets.policy.advantages import gae
-from rlhf_assets.policy.ppo import looked_at
+from rlhf_assets.policy.ppo import check_asked, looked_at
 from rlhf_assets.policy.ppo_trainer import PpoTrainer
 from rlhf_assets.policy.rollouts import Score
 from rlhf_assets.policy.settings import PpoSettings
@@ -47,12 +45,13 @@ def estimate_ppo(
 ) -> Estimate:
     """Answer, score, assess and learn from one batch of prompts, keep the result once, and count how often that comes.
 
+    For one process; several share all but loading, saving and memory.
+
     judged: whether a judge chooses the round; scratch: a folder on the disk that takes the checkpoints. Takes about as
     long as a round of the training. Replies may grow or shrink while it learns, which nobody knows before.
     Raises RlhfError where the training would fail from the start.
     """
-    if prompts.empty or settings.temperature == 0:
-        raise RlhfError("PPO needs prompts and a temperature above 0; it learns from differing replies")
+    check_asked(prompts, settings, score_steps)
     started, size = time.monotonic(), min(settings.prompts_per_update, settings.batch_size)
     trial = settings.model_copy(update={"calibration_prompts": size})
     trainer = PpoTrainer(str(sft_folder), prompts.to_dict("records"), score, trial, compute, score_steps)
@@ -78,7 +77,7 @@ def estimate_ppo(
             "checkpoints": keeping * (settings.updates // settings.checkpoint_updates),
             "loading and saving": 2 * loading,
         },
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20 + weights * judged,
+        peak_memory_mb() / 1024 + weights * judged,
         torch.cuda.max_memory_allocated() / 2**30 if compute.device == "cuda" else None,
     )
 

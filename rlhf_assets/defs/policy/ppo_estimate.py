@@ -46,7 +46,7 @@ def estimate(
 
 
 @dg.asset(
-    deps=["sft_policy", "reward_model", "policy_prompts"],
+    deps=["sft_policy", "reward_model", "judge_model", "policy_prompts"],
     output_required=False,
     partitions_def=WEEKS,
     backfill_policy=RUN_A_WEEK,
@@ -59,7 +59,7 @@ def estimate(
 def ppo_estimate(
     context: dg.AssetExecutionContext, config: EstimateConfig, artifacts: Artifacts, compute: ComputeResource
 ) -> Iterator[dg.MaterializeResult]:
-    """Minutes and memory that ppo_policy will take with these settings, here; the weekly job leaves it out."""
+    """Minutes and memory that ppo_policy will take with these settings, in one process; not part of the weekly job."""
     store, week, settings = artifacts.store, week_of_run(context), settings_of(config, PpoSettings)
     with mendable():
         if reason := why_no_reward(store, week):
