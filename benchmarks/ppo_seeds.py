@@ -57,14 +57,14 @@ def one_seed(store: ArtifactStore, week: str, seed: int, kept: Path) -> dict[str
         folder = kept / f"policy-{seed}"
         train_ppo_together(
             1,
-            sft.local(),
-            starts["reward_model"].local(),
-            prompts.query("side == 'train'"),
-            judge.local(),
-            prompts.query("side == 'validation'"),
-            settings.model_copy(update={"seed": seed}),
-            compute,
-            folder,
+            sft=sft.local(),
+            reward=starts["reward_model"].local(),
+            prompts=prompts.query("side == 'train'"),
+            judge=judge.local(),
+            choice=prompts.query("side == 'validation'"),
+            settings=settings.model_copy(update={"seed": seed}),
+            compute=compute,
+            folder=folder,
         )
     outcome = evaluate_policies(
         {"sft": sft.local(), "ppo": folder},

@@ -23,13 +23,13 @@ def training_history(
     judged: Sequence[Mapping[str, float]] = (),
     chosen_update: int | None = None,
 ) -> bytes:
-    """Score, KL, length and stop rate by update, and what the judge said where it looked, the chosen update marked.
+    """Score, KL, length and stop rate after so many updates, and what the judge said; the chosen update is marked.
 
     `history`, `judged` and `chosen_update` as train_ppo returns them.
     """
     drawn: dict[str, tuple[list[float], list[float | None]]] = {}
     for name, label in PANELS.items():
-        drawn[label] = [float(at + 1) for at in range(len(history))], [row[name] for row in history]
+        drawn[label] = [float(at) for at in range(len(history))], [row[name] for row in history]
     if judged:
         drawn["judge's score"] = [row["update"] for row in judged], [row["judge"] for row in judged]
     figure = Figure(figsize=(6.5, 2.2 * -(-len(drawn) // 2)), layout="constrained")
@@ -39,7 +39,7 @@ def training_history(
         if chosen_update is not None:
             axes.axvline(chosen_update, linestyle="--", color="grey", linewidth=1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(xlabel="update", ylabel=label)
+        axes.set(xlabel="updates", ylabel=label)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid[len(drawn) :]:
         axes.remove()

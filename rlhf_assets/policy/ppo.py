@@ -30,7 +30,7 @@ from rlhf_assets.storage.checkpoint import keep, kept
 
 log = logging.getLogger(__name__)
 
-VERSION = "1"  # of what a training does and of what a checkpoint holds; raise it where either changes
+VERSION = "2"  # of what a training does and of what a checkpoint holds; raise it where either changes
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,13 @@ def train_ppo(
     steps, with those before them, where step_share gives them a part. Without a judge the last round is kept. A
     training that was killed goes on from the file `checkpoint` to the same numbers, if the models behind its functions,
     which `made_from` names, are the same too; the file stays, for `storage.checkpoint.drop` once the policy is safe.
-    Returns the reward's gain and bias, the reference policy's mean score, the history of rounds and the last one, and
-    what the judge said by update, of which `chosen_update` is kept. Raises RlhfError, with nothing written, on too few
-    prompts, a policy that collapses or says nothing, a reward that is not finite or always the same.
+    Returns the reward's gain and bias, the reference policy's mean score and the history of rounds, each of the policy
+    before its update; what the judge said by update, and the `chosen_update`, None without a judge; as `final` the
+    round whose replies are those of the policy kept, or, of the last update, of the one before. Raises RlhfError, with
+    nothing written, on too few prompts, a policy that collapses or says nothing, a reward that is not finite or always
+    the same.
     """
-    if prompts.empty or settings.temperature == 0:
-        raise RlhfError("PPO needs prompts and a temperature above 0; it learns from differing replies")
-    if settings.step_share and score_steps is None:
-        raise RlhfError("step_share gives single steps a part of the reward and nothing scores them; set it to 0")
+    check_asked(prompts, settings, score_steps)
     start = time.monotonic()
     trainer = PpoTrainer(str(sft_folder), prompts.to_dict("records"), score, settings, compute, score_steps)
     choice = Choice(trainer, judge, settings)
@@ -75,6 +74,7 @@ def train_ppo(
     if before:
         trainer.go_on(before["trainer"])
         choice.go_on(before["choice"])
+        start -= before["seconds"]
         log.info("ppo goes on from its checkpoint after %d of %d updates", trainer.update, settings.updates)
     else:
         trainer.calibrate()
@@ -84,24 +84,33 @@ def train_ppo(
         check_collapse(figures, settings)
         progress.step(describe(figures) + choice.look())
         if checkpoint and trainer.update % settings.checkpoint_updates == 0:
-            state = {"trainer": trainer.state(), "choice": choice.state()}
+            spent = time.monotonic() - start
+            state = {"trainer": trainer.state(), "choice": choice.state(), "seconds": spent}
             if trainer.processes.main:
                 keep(checkpoint, training, state)
     choice.settle()
     if trainer.processes.main:
         save_policy(trainer.policy, trainer.tokenizer, folder)
     trainer.processes.wait()
-    scale = trainer.scale
+    scale, kept_update = trainer.scale, choice.update or trainer.update
     return {
         "reward_gain": scale.gain,
         "reward_bias": scale.bias,
         "reference_score": -scale.bias / scale.gain,
         "seconds": time.monotonic() - start,
-        "final": trainer.history[-1],
+        "final": trainer.history[min(kept_update, trainer.update - 1)],
         "history": trainer.history,
         "judged": choice.judged,
         "chosen_update": choice.update,
     }
+
+
+def check_asked(prompts: pd.DataFrame, settings: PpoSettings, score_steps: StepScore | None) -> None:
+    """RlhfError where there is nothing to learn from."""
+    if prompts.empty or settings.temperature == 0:
+        raise RlhfError("PPO needs prompts and a temperature above 0; it learns from differing replies")
+    if settings.step_share and score_steps is None:
+        raise RlhfError("step_share gives single steps a part of the reward and nothing scores them; set it to 0")
 
 
 def check_collapse(figures: dict[str, float], settings: PpoSettings) -> None:
@@ -128,7 +137,7 @@ class Choice:
             rows = asked.sample(min(settings.choice_prompts, len(asked)), random_state=settings.seed).to_dict("records")
         self.rows = rows
         self.judged: list[dict[str, float]] = []
-        self.best: list[torch.Tensor] | None = None  # of an earlier round than this one
+        self.best: list[torch.Tensor] | None = None  # the weights that it liked best
 
     def look(self) -> str:
         """Let the judge look at the policy as it now is, if it is time to, and say what came of it."""
@@ -144,11 +153,10 @@ class Choice:
         return f", judge {said:.3f}"
 
     @property
-    def update(self) -> int:
-        """The one whose policy is kept: the later of two that are judged alike."""
-        if not self.judged:
-            return self.trainer.update
-        return int(max(self.judged, key=lambda row: (row["judge"], row["update"]))["update"])
+    def update(self) -> int | None:
+        """The one whose policy is kept, the later of two that are judged alike; None where nobody judged."""
+        best = max(self.judged, key=lambda row: (row["judge"], row["update"]), default=None)
+        return None if best is None else int(best["update"])
 
     def settle(self) -> None:
         """Give the policy the weights of the chosen round."""

@@ -8,7 +8,7 @@ and warm the value head up.
 import copy
 import logging
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -75,7 +75,7 @@ class PpoTrainer:
         self.blend = 1.0  # brings answers' and steps' rewards together to one deviation
         self.waiting: list[int] = []  # prompts that come next
         self.history: list[dict[str, float]] = []
-        self.took: Counter[str] = Counter()  # seconds of the round by what they were spent on
+        self.took: dict[str, float] = defaultdict(float)  # seconds of the round by what they were spent on
 
     @property
     def update(self) -> int:
@@ -85,7 +85,7 @@ class PpoTrainer:
     def timed(self, what: str) -> Iterator[None]:
         started = time.monotonic()
         yield
-        self.took[what] += time.monotonic() - started  # type: ignore[assignment]
+        self.took[what] += time.monotonic() - started
 
     def next_prompts(self, size: int) -> list[dict[Any, Any]]:
         """Prompts without end, each once before any comes again."""
@@ -134,17 +134,18 @@ class PpoTrainer:
         scores = check_scores(np.array(self.processes.gather(list(own))), len(steps.rows))
         return replace(rollout, steps=steps, step_scores=scores)
 
-    def assess(self, rollout: Rollout) -> Assessment:
-        """Log-probabilities of policy and reference and values, before any step of the round."""
+    def assess(self, rollout: Rollout, with_states: bool = False) -> Assessment:
+        """Log-probabilities of policy and reference and values, before any step of the round; states if asked for."""
         settings = self.settings
         micro = list(rollout.micro_batches(range(len(rollout.replies)), settings.micro_batch_size))
         own = self.processes.share(micro)
         with self.timed("policy"):
-            seen = assess(rollout, own, self.policy, self.learner.head, settings.temperature, self.compute)
+            head, temperature = self.learner.head, settings.temperature
+            seen = assess(rollout, own, self.policy, head, temperature, self.compute, with_states)
         with self.timed("reference"):
             kept = reference_log_probs(rollout, own, self.policy, self.reference, settings.temperature, self.compute)
-        log_probs, values, states = (self.processes.total(table.to(self.compute.device)).cpu() for table in seen)
-        reference = self.processes.total(kept.to(self.compute.device)).cpu()
+        tables = (self.processes.total(table.to(self.compute.device)).cpu() for table in (*seen, kept))
+        log_probs, values, states, reference = tables
         return Assessment(log_probs, reference, values, states[rollout.mask].to(self.compute.device))
 
     def calibrate(self) -> RewardScale:
@@ -159,7 +160,7 @@ class PpoTrainer:
             )
             outcome, of_steps = self.parts(rollout)
             self.blend = 1 / max((outcome + per_reply(of_steps, rollout.steps, len(outcome))).std(), SMALLEST_DEVIATION)
-        assessment = self.assess(rollout)
+        assessment = self.assess(rollout, with_states=True)
         check_reference(rollout, assessment, self.compute)
         rewards = self.rewards(rollout, assessment)
         _, to_go = gae(rewards, torch.zeros_like(rewards), rollout.mask, settings.discount, gae_lambda=1.0)

@@ -66,26 +66,34 @@ class Assessment:
     log_probs: torch.Tensor
     reference_log_probs: torch.Tensor
     values: torch.Tensor
-    states: torch.Tensor  # (response tokens, d) on the device, in the order of `tensor[mask]`
+    states: torch.Tensor  # (response tokens, d) on the device, in the order of `tensor[mask]`; d 0 where not asked for
 
 
 @torch.no_grad()
 def assess(
-    rollout: Rollout, groups: Sequence[list[int]], policy: Any, head: ValueHead, temperature: float, compute: Compute
+    rollout: Rollout,
+    groups: Sequence[list[int]],
+    policy: Any,
+    head: ValueHead,
+    temperature: float,
+    compute: Compute,
+    with_states: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The policy's log-probabilities and values (rows, tokens), and the states (rows, tokens, d) that they rest on.
 
-    Of the rows in `groups` alone, 0 elsewhere. Raises RlhfError when the policy gives NaN.
+    States are much to keep: not asked for, their d is 0. Of the rows in `groups` alone, 0 elsewhere. Raises RlhfError
+    when the policy gives NaN.
     """
     mask, model = rollout.mask, plain(policy)
     log_probs, values = torch.zeros(mask.shape), torch.zeros(mask.shape)
-    states = torch.zeros((*mask.shape, head.in_features))
+    states = torch.zeros((*mask.shape, head.in_features if with_states else 0))
     for rows in groups:
         batch = rollout.batch(rows, model.config.pad_token_id, compute.device)
         hidden = reply_states(model, batch, compute)
         put(log_probs, rows, mask, token_log_probs(model, hidden, batch.targets, temperature, compute))
         put(values, rows, mask, head(hidden))
-        put(states, rows, mask, hidden.float())
+        if with_states:
+            put(states, rows, mask, hidden.float())
     if not (log_probs.isfinite().all() and values.isfinite().all()):
         raise RlhfError("the policy's log-probabilities are not finite; it diverged, lower the learning rate")
     return log_probs, values, states

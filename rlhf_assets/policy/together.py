@@ -11,6 +11,7 @@ import pandas as pd
 from rlhf_assets.compute import Compute
 from rlhf_assets.policy.ppo import Judge, train_ppo
 from rlhf_assets.policy.settings import PpoSettings
+from rlhf_assets.reward.processes import Processes
 from rlhf_assets.reward.scoring import RewardScorer
 from rlhf_assets.reward.torchrun import run_together, take_part
 
@@ -19,6 +20,7 @@ ASKED = ["prompt_id", "query", "context", "system_prompt"]  # the columns that t
 
 def train_ppo_together(
     processes: int,
+    *,
     sft: Path,
     reward: Path,
     prompts: pd.DataFrame,
@@ -56,6 +58,7 @@ def train_ppo_together(
 def part(job: Path, told: dict[str, Any]) -> dict[str, Any]:
     """What each of the processes does."""
     compute, choice = Compute(**told["compute"]), pd.read_parquet(job / "choice.parquet")
+    Processes.here(compute.device)  # gives each its GPU, before any model is loaded on one
     reward = RewardScorer(told["reward"], compute)
     return train_ppo(
         told["sft"],

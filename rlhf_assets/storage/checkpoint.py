@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ def keep(file: Path, training: str, state: dict[str, Any]) -> None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         torch.save({"training": training, **state}, beside)
         beside.replace(file)
-    except (OSError, RuntimeError) as error:  # torch's own writer knows no OSError
-        beside.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        if isinstance(error, RuntimeError) and "inline_container" not in str(error):  # not of torch's own writer
+            raise
         raise RlhfError(
             f"cannot keep how far the training is in {file} ({first_line(error)}); is the disk full? Free some space "
             "and start it again: it goes on from what was kept before"

@@ -1,5 +1,6 @@
 """Where this project keeps its own files: the embedded database, artifacts, logs."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -14,6 +15,9 @@ def artifact_root() -> str:
     return os.environ.get("RLHF_ARTIFACTS") or str(home() / "artifacts")
 
 
-def checkpoint_file(asset: str, week: str) -> Path:
-    """Where the training of that asset and week notes how far it is; weights and numbers, no text."""
-    return home() / "checkpoints" / asset / f"{week}.pt"
+def checkpoint_file(asset: str, week: str, settings: str) -> Path:
+    """Where the training of that asset and week with these settings notes how far it is; weights and numbers, no text.
+
+    An experiment beside the week's own training has its own.
+    """
+    return home() / "checkpoints" / asset / f"{week}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}.pt"

@@ -9,7 +9,10 @@ import pandas as pd
 import psycopg
 import pytest
 
+from rlhf_assets.reward.settings import RewardSettings
+from rlhf_assets.settings import project_settings
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
+from rlhf_assets.storage.home import checkpoint_file
 from rlhf_assets_tests.defs.by_hand import (
     GOOD_FIGURES,
     WEEK,
@@ -57,12 +60,13 @@ def test_several_processes_train_where_compute_says_so_and_no_checkpoint_stays(
     from rlhf_assets.defs.reward_model.reward_model import reward_model
 
     monkeypatch.setenv("RLHF_HOME", str(tmp_path / "home"))
-    checkpoint = tmp_path / "home" / "checkpoints" / "reward_model" / f"{WEEK}.pt"
+    encoder = str(tiny_encoder(tmp_path / "encoder"))
+    asked = project_settings(RewardSettings).model_copy(update={"base_model": encoder, "epochs": 1})
+    checkpoint = checkpoint_file("reward_model", WEEK, asked.model_dump_json())
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"half a file")
     checkpoint.with_name(f"{checkpoint.name}.123").write_bytes(b"of a run that was killed as it wrote")
     lay_dataset(store, 40)
-    encoder = str(tiny_encoder(tmp_path / "encoder"))
     with caplog.at_level(logging.INFO):
         assert materialize(reward_model, store, processes=2, base_model=encoder, epochs=1).success
     assert ("rlhf_assets.reward.together", "training 3/3") in {

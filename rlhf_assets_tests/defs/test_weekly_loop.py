@@ -18,7 +18,7 @@ import pytest
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster_graphql.cli import execute_query
 
-from rlhf_assets.storage.home import checkpoint_file
+from rlhf_assets.storage.home import home
 from rlhf_assets_tests.defs.feedback import TOPICS
 from rlhf_assets_tests.defs.world import LAST, PATIENCE, WEEKS, World, until_done
 
@@ -102,7 +102,7 @@ def test_the_judge_has_chosen_the_round(world: World) -> None:
     assert {parent.asset for parent in card.parents} == {"sft_policy", "reward_model", "judge_model", "policy_prompts"}
     best = max(card.figures["judged"], key=lambda row: row["judge"])
     assert card.figures["chosen_update"] == best["update"]
-    assert not checkpoint_file("ppo_policy", LAST).exists()
+    assert list((home() / "checkpoints" / "ppo_policy").iterdir()) == []
 
 
 def test_an_estimate_of_ppo_stands_in_the_ui_and_leaves_nothing_behind(world: World) -> None:

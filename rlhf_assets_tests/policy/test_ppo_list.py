@@ -267,7 +267,7 @@ def test_line_12_answers_and_steps_together_vary_by_one_deviation(llama: Path, p
     one = trainer(llama, prompts, step_share=share, calibration_prompts=64, missing_stop_penalty=0, kl_coefficient=0)
     one.score_steps = by_length
     seen = []
-    one.assess = lambda rollout: seen.append(rollout) or type(one).assess(one, rollout)
+    one.assess = lambda rollout, **asked: seen.append(rollout) or type(one).assess(one, rollout, **asked)
     one.calibrate()
     (rollout,) = seen
     whole = one.rewards(rollout, one.assess(rollout)).sum(1)
@@ -310,7 +310,8 @@ def test_line_13_value_head_starts_as_written_and_is_warmed_up_before_the_policy
     one.calibrate()
     for name, weight in one.policy.state_dict().items():
         assert_close(weight, before[name], atol=0, rtol=0)
-    rollout, assessment, _, _ = assessed(one, update=5)
+    rollout = one.collect(5, 8)
+    assessment = one.assess(rollout, with_states=True)
     _, to_go = gae(one.rewards(rollout, assessment), torch.zeros(rollout.mask.shape), rollout.mask, 1.0, 1.0)
     cold = start(assessment.states).detach()
     warm, returns = assessment.values[rollout.mask], to_go[rollout.mask]

@@ -31,13 +31,22 @@ def made(processes: int, sft: Path, scorers: list[Path], folder: Path, prompts: 
     reward, judge = scorers
     settings = SETTINGS.model_copy(update={"updates": 3, "prompts_per_update": 9})  # no even share
     return train_ppo_together(
-        processes, sft, reward, prompts, judge, PROMPTS.head(7), settings, FP32, folder, folder.parent / "kept.pt"
+        processes,
+        sft=sft,
+        reward=reward,
+        prompts=prompts,
+        judge=judge,
+        choice=PROMPTS.head(7),
+        settings=settings,
+        compute=FP32,
+        folder=folder,
+        checkpoint=folder.parent / "kept" / "week.pt",
     )
 
 
 def test_two_processes_learn_what_one_learns(sharp_llama: Path, scorers: list[Path], tmp_path: Path) -> None:
     alone = made(1, sharp_llama, scorers, tmp_path / "one")
-    (tmp_path / "kept.pt").unlink()
+    (tmp_path / "kept" / "week.pt").unlink()
     together = made(2, sharp_llama, scorers, tmp_path / "two")
     start, ours, theirs = (
         load_file(folder / "model.safetensors") for folder in (sharp_llama, tmp_path / "one", tmp_path / "two")
@@ -58,3 +67,12 @@ def test_what_fails_in_one_of_them_is_told_in_one_line(sharp_llama: Path, scorer
         made(2, sharp_llama, scorers, tmp_path / "policy", PROMPTS.head(0))
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_of_them_that_fails_alone_ends_the_others(sharp_llama: Path, scorers: list[Path], tmp_path: Path) -> None:
+    """The main one keeps what both have learned; the other one would wait for it."""
+    (tmp_path / "kept").touch()  # where a folder should be
+    with pytest.raises(RlhfError, match="cannot keep how far the training is") as caught:
+        made(2, sharp_llama, scorers, tmp_path / "policy")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "policy").exists()

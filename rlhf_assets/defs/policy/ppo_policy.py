@@ -84,19 +84,19 @@ def ppo_policy(
     parents = [start, reward, asked, *([judge] if judge else [])]
     with mendable(), store.draft("ppo_policy", week, context.run.run_id) as draft:
         device = compute.choose()
-        checkpoint = checkpoint_file("ppo_policy", week)  # a run that was killed and is retried goes on from there
+        checkpoint = checkpoint_file("ppo_policy", week, settings.model_dump_json())  # a retry goes on from there
         figures = train_ppo_together(
             compute.processes,
-            start.local(),
-            reward.local(),
-            prompts.query("side == 'train'"),
-            judge.local() if judge else None,
-            prompts.query("side == 'validation'"),
-            settings,
-            device,
-            draft.folder,
-            checkpoint,
-            " ".join(parent.card.content_hash for parent in parents),
+            sft=start.local(),
+            reward=reward.local(),
+            prompts=prompts.query("side == 'train'"),
+            judge=judge.local() if judge else None,
+            choice=prompts.query("side == 'validation'"),
+            settings=settings,
+            compute=device,
+            folder=draft.folder,
+            checkpoint=checkpoint,
+            made_from=" ".join(parent.card.content_hash for parent in parents),
         )
         made = draft.commit(
             "experiment" if status_of(settings, start, asked) == "experiment" else "candidate",

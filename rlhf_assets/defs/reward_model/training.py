@@ -56,7 +56,8 @@ def train(
         return
     with mendable(), store.draft(asset, week, context.run.run_id) as draft:
         device = compute.choose()
-        checkpoint = checkpoint_file(asset, week)  # a run that was killed and is retried goes on from there
+        # a run that was killed and is retried goes on from there
+        checkpoint = checkpoint_file(asset, week, settings.model_dump_json())
         outcome = train_together(
             compute.processes, rows, validation, settings, device, draft.folder, checkpoint=checkpoint
         )
