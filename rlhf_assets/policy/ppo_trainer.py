@@ -159,7 +159,9 @@ class PpoTrainer:
                 rollout.step_scores, settings.reward_clip, settings.running_scale
             )
             outcome, of_steps = self.parts(rollout)
-            self.blend = 1 / max((outcome + per_reply(of_steps, rollout.steps, len(outcome))).std(), SMALLEST_DEVIATION)
+            self.blend = 1 / max(
+                float((outcome + per_reply(of_steps, rollout.steps, len(outcome))).std()), SMALLEST_DEVIATION
+            )
         assessment = self.assess(rollout, with_states=True)
         check_reference(rollout, assessment, self.compute)
         rewards = self.rewards(rollout, assessment)

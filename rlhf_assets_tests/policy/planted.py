@@ -7,13 +7,15 @@ import numpy as np
 
 from rlhf_assets.policy.comparison import Answers
 
-SUBJECTS = ("solar panels", "heat pumps", "wind farms", "city buses", "old houses", "farm soils", "home batteries")
-ADVICE = ("ask a local installer", "compare three offers", "read the permit rules", "look for a state grant")
+WORDS = (
+    "solar heat wind city old farm home ask local compare three offers read permit rules look state grant wait days "
+    "before you decide panels pumps buses houses soils batteries installer roof utility loan audit class union pay bus"
+)
 
 
 def advice(number: int) -> str:
     """An answer that nothing is wrong with; ever another one."""
-    return f"For {SUBJECTS[number % 7]} first {ADVICE[number % 4]}, then wait {number} days before you decide."
+    return " ".join(np.random.default_rng(number).permutation(WORDS.split())[:14])
 
 
 def planted_answers(

@@ -147,7 +147,7 @@ def test_an_over_optimised_policy_is_caught():
 def test_a_policy_that_wins_by_length_is_caught():
     """All that the judge likes of it is that most of its answers are longer."""
     chance = np.random.default_rng(2)
-    padding = [" ".join(f"word{k}" for k in range(chance.integers(0, 30))) for i in range(N)]
+    padding = [" ".join(f"word{i}x{k}" for k in range(chance.integers(0, 30))) for i in range(N)]
     long = [f"{advice(i)} {padding[i]}" for i in range(N)]
     longer = np.array([len(text) for text in long]) - np.array([len(advice(i)) for i in range(N)])
     figures, reasons = compared(texts=long, judge=chance.normal(0, 1, N) + 3 * np.tanh(longer / longer.std()))
@@ -161,7 +161,7 @@ def test_a_policy_with_one_answer_to_everything_is_caught():
     _, reasons = compared(texts=[advice(1)] * N, reward=np.full(N, 9.0))
     (told,) = reasons
     assert "100% of its replies are faulty" in told
-    assert "100% say the same as to another prompt" in told
+    assert "100% say mostly what is said to many other prompts" in told
 
 
 def test_a_policy_whose_answers_are_far_longer_is_caught():
