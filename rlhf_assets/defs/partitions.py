@@ -6,8 +6,9 @@ import dagster as dg
 
 from rlhf_assets.feedback.weeks import first_week, week_of, weeks_between
 
-# beta, and the only way to say that the first week has no week before it
-warnings.filterwarnings("ignore", message="Parameter `allow_nonexistent_upstream_partitions`")
+# beta; the first is the only way to say that the first week has no week before it
+for parameter in ("allow_nonexistent_upstream_partitions", "backfill_policy"):
+    warnings.filterwarnings("ignore", message=f"Parameter `{parameter}`")
 
 # Sundays 00:00 UTC, because every key is that date; the end is the last closed week, so none is half extracted
 WEEKS = dg.WeeklyPartitionsDefinition(start_date=first_week(), timezone="UTC")

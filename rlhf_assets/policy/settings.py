@@ -105,7 +105,7 @@ class PpoSettings(SamplingSettings):
         lt=1,
     )
     choice_updates: int = Field(
-        3, description="Rounds from one look of the judge to the next; it also looks at the last one.", gt=0
+        4, description="Rounds from one look of the judge to the next; it also looks at the last one.", gt=0
     )
     choice_prompts: int = Field(
         64, description="Validation prompts on which the judge chooses the round that is kept.", gt=1
