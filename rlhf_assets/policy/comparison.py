@@ -40,6 +40,7 @@ def compare(
 ) -> dict[str, Any]:
     """Figures of the answers to the prompts `rows`; see `evaluate_policies`."""
     pairs = [(ours, theirs) for theirs, ours in combinations(sorted(answers, key=CANDIDATE.__eq__), 2)]
+    pairs.sort(key=lambda pair: pair[0] != CANDIDATE)  # what is to be decided is read first
     return {
         "policies": {name: policy_figures(mine, rows, personal_data, seed) for name, mine in answers.items()},
         "win_rates": {

@@ -69,7 +69,7 @@ def test_several_processes_train_where_compute_says_so_and_no_checkpoint_stays(
     lay_dataset(store, 40)
     with caplog.at_level(logging.INFO):
         assert materialize(reward_model, store, processes=2, base_model=encoder, epochs=1).success
-    assert ("rlhf_assets.reward.together", "training 3/3") in {
+    assert ("rlhf_assets.reward.torchrun", "training 3/3") in {
         (record.name, record.getMessage()[:12]) for record in caplog.records
     }
     assert not list(checkpoint.parent.iterdir())
