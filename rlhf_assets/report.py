@@ -1,6 +1,7 @@
 """A week's figures as one HTML page that needs nothing beside it: style and pictures inside, no script."""
 
 import base64
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -56,7 +57,7 @@ def page(
 
 def interval(of: Mapping[str, float | None] | None, shown: Callable[[float], str]) -> str:
     """`58 % (54 % to 62 %)`; without the interval where there is none."""
-    if of is None or of["value"] is None:
+    if of is None or of["value"] is None or math.isnan(of["value"]):
         return EMPTY
     value, low, high = of["value"], of["low"], of["high"]
     return shown(value) if low is None or high is None else f"{shown(value)} ({shown(low)} to {shown(high)})"

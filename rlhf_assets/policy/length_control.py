@@ -23,8 +23,10 @@ def length_controlled_win_rate(
     Lengths in characters, which mean the same for every vocabulary. Undefined (NaN) where hardly a pair is of equal
     length: a policy whose answers are all longer wins by that or by what it says, nobody can tell.
     """
-    wins = (ours > theirs) + 0.5 * (ours == theirs)
-    return bootstrap(wins_at_equal_length, wins, our_lengths - their_lengths, seed=seed, samples=SAMPLES)
+    wins, longer = (ours > theirs) + 0.5 * (ours == theirs), our_lengths - their_lengths
+    if np.isnan(value := wins_at_equal_length(wins, longer)):  # an interval of the few resamples that are defined lies
+        return Interval(value, value, value)
+    return bootstrap(wins_at_equal_length, wins, longer, seed=seed, samples=SAMPLES)
 
 
 def wins_at_equal_length(wins: np.ndarray, longer: np.ndarray) -> float:

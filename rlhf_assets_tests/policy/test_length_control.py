@@ -37,6 +37,15 @@ def test_nobody_can_tell_where_all_answers_are_longer_or_all_are_shorter(mean: f
     assert np.isnan([rate.value, rate.low, rate.high]).all()
 
 
+def test_resamples_that_happen_to_be_defined_tell_nothing_where_the_whole_is_not():
+    """Just beyond the border half of all resamples lie within it, and would give an interval."""
+    longer = 20.2 + 10 * np.resize([-1.0, 1.0], 160)
+    assert np.isnan(wins_at_equal_length(np.ones(160), longer))
+    assert not np.isnan(wins_at_equal_length(np.ones(159), longer[:159] - 1))
+    rate = length_controlled_win_rate(np.ones(160), np.zeros(160), longer, np.zeros(160))
+    assert np.isnan([rate.value, rate.low, rate.high]).all()
+
+
 def test_lengths_that_are_all_equal_give_the_plain_rate():
     ours, theirs = np.array([1.0, 1.0, 1.0, 0.5, 0.0]), np.full(5, 0.5)
     plain = length_controlled_win_rate(ours, theirs, np.full(5, 100.0), np.full(5, 100.0))

@@ -72,6 +72,14 @@ def test_the_gates_reasons_stand_first(figures: dict[str, Any]):
     assert page.index("It was compared on 160 held-out prompts only") < page.index(far) < page.index("Win rates")
 
 
+def test_a_rate_that_nobody_knows_is_no_number(figures: dict[str, Any]):
+    unknown = dict.fromkeys(("value", "low", "high"), float("nan"))
+    pair = {**figures["win_rates"]["ppo_vs_sft"], "length_controlled": unknown}
+    page = page_of({**figures, "win_rates": {**figures["win_rates"], "ppo_vs_sft": pair}})
+    assert "nan" not in re.sub(r"base64,[^\"]*", "", page).lower()
+    assert "at equal length its win rate may be as low as unknown" in page
+
+
 def test_answers_are_escaped_and_keep_their_lines(figures: dict[str, Any]):
     page = page_of(figures)
     assert "<td>A pump.\n\nIt heats.</td>" in page
