@@ -146,9 +146,8 @@ class Choice:
             return ""
         seeds = [seed_of(settings.seed, i) for i in range(len(self.rows))]
         said = float(trainer.rollout(self.rows, seeds, self.judge.score).scores.mean())
-        best = max((row["judge"] for row in self.judged), default=-float("inf"))
         self.judged.append({"update": trainer.update, "judge": said})
-        if said >= best:
+        if self.update == trainer.update:
             self.best = trainer.learner.snapshot()
         return f", judge {said:.3f}"
 
