@@ -1,8 +1,5 @@
 """What a week may bring PPO: each ends in a policy, or in one clear line with nothing half-written."""
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -10,20 +7,11 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 from rlhf_assets.errors import RlhfError
+from rlhf_assets.policy import ppo
 from rlhf_assets.policy.ppo import train_ppo
 from rlhf_assets.policy.weights import load_policy
+from rlhf_assets_tests.full_disk import disk_for
 from rlhf_assets_tests.policy.conftest import FP32, QUICK, constant, share_of
-
-
-@contextmanager
-def disk_for(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond so many bytes, which fails as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])  # gpt2 has neither a pad token nor a chat template
@@ -69,8 +57,6 @@ def test_a_disk_that_is_full_at_the_end_keeps_what_was_learned(
     llama: Path, prompts: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, kept = QUICK.model_copy(update={"checkpoint_updates": 2}), tmp_path / "kept" / "week.pt"
-    from rlhf_assets.policy import ppo
-
     save = ppo.save_policy
 
     def save_on_a_full_disk(*given: object) -> None:

@@ -1,8 +1,5 @@
 """What is kept of a training comes back as it was, or not at all."""
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +8,9 @@ import torch
 
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage.checkpoint import drop, keep, kept
+from rlhf_assets_tests.full_disk import disk_for
 
 STATE: dict[str, Any] = {"weights": {"one": torch.rand(20, 30)}, "done": 3, "history": [{"validation_loss": None}]}
-
-
-@contextmanager
-def disk_for(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond so many bytes, which fails as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk_is_told_in_one_line_and_what_stood_there_stays(tmp_path: Path) -> None:
