@@ -5,8 +5,7 @@ policy needs: more rounds at a higher rate. The judge chooses the round that is 
 compared with SFT on the test side's prompts; intervals are by bootstrap over prompts.
 
 Each seed is trained once more for too long on purpose: four times the rounds at three times the rate, and no price on
-KL. Once the judge chooses the round there, once the last one is kept; that is the same training, number for number, and
-what differs is the choice. Gold has no part in it.
+KL. The round that the judge chose there and the last one are held against each other. Gold has no part in the choice.
 
 Gold and proxy (the reward model) of each round's replies are held against d, the square root of their KL, as gains
 over SFT in deviations of SFT's replies. d (a - b log d) is fitted to them by least squares (Gao 2023, for RL); R2 is of
@@ -49,18 +48,14 @@ def too_long(settings: PpoSettings) -> PpoSettings:
     return settings.model_copy(update=changed)
 
 
-def one_seed(world: World, settings: PpoSettings, compute: Compute, policies: tuple[str, ...]) -> dict[str, Any]:
-    """A training for each of `policies`, by the judge's choice unless it is the last round's, held against SFT."""
+def one_seed(world: World, settings: PpoSettings, compute: Compute) -> dict[str, Any]:
+    """A training and what it came to: the policy of the judge's round, `ppo`, and of the last one, held against SFT."""
     reward, judge = (RewardScorer(folder, compute) for folder in (world.reward, world.judge))
     with tempfile.TemporaryDirectory() as name:
-        folders = {policy: Path(name) / policy for policy in policies}
-        outcomes = {
-            policy: train(world, reward.score, settings, compute, folder, None if policy == "last" else judge)
-            for policy, folder in folders.items()
-        }
+        folders = {policy: Path(name) / policy for policy in ("ppo", "last")}
+        outcome = train(world, reward.score, settings, compute, folders["ppo"], judge=judge, last=folders["last"])
         compared = compare(world, folders, judge, compute)
-    of_judge = outcomes[policies[-1]]
-    return {name: of_judge[name] for name in ("history", "start", "judged", "chosen_update", "seconds")} | compared
+    return {name: outcome[name] for name in ("history", "start", "judged", "chosen_update", "seconds")} | compared
 
 
 def gao(kl: np.ndarray, gain: np.ndarray) -> dict[str, float | None]:
@@ -134,15 +129,15 @@ def report(seeds: list[int], usual: list[dict[str, Any]], long: list[dict[str, A
         }
         for seed, one in zip(seeds, usual, strict=True)
     ]
-    chosen, last = (scores(long, policy, "gold") for policy in ("chosen", "last"))
+    chosen, last = (scores(long, policy, "gold") for policy in ("ppo", "last"))
     overdone = [
         {
             "what": "too long: the judge's round over the last one",
             "seed": seed,
             "chosen_update": one["chosen_update"],
-            "gold": {policy: one["policies"][policy]["gold"]["value"] for policy in ("sft", "chosen", "last")},
-            "kl": {policy: one["policies"][policy]["kl"] for policy in ("chosen", "last")},
-            "won": won([one], "chosen", "last"),
+            "gold": {policy: one["policies"][policy]["gold"]["value"] for policy in ("sft", "ppo", "last")},
+            "kl": {policy: one["policies"][policy]["kl"] for policy in ("ppo", "last")},
+            "won": won([one], "ppo", "last"),
             "judged": one["judged"],
         }
         for seed, one in zip(seeds, long, strict=True)
@@ -167,7 +162,7 @@ def report(seeds: list[int], usual: list[dict[str, Any]], long: list[dict[str, A
             {
                 "what": "too long: the judge's round over the last one, all seeds",
                 "gold_difference": difference(chosen, last).as_dict(),
-                "won": won(long, "chosen", "last"),
+                "won": won(long, "ppo", "last"),
             },
             *overdone,
             *over_updates(usual, "PPO"),
@@ -188,9 +183,9 @@ def main() -> None:
     long: list[dict[str, Any]] = []
     for seed in asked.seeds:
         own = SETTINGS.model_copy(update={"seed": seed, "updates": asked.updates})
-        for settings, policies, cells in ((own, ("ppo",), usual), (too_long(own), ("last", "chosen"), long)):
-            run = partial(one_seed, world, settings, compute, policies)
-            cells.append(cell(kept / f"{policies[-1]}-{seed}.json", made_of(world, settings, compute), run))
+        for name, settings, cells in (("usual", own, usual), ("too_long", too_long(own), long)):
+            run = partial(one_seed, world, settings, compute)
+            cells.append(cell(kept / f"{name}-{seed}.json", made_of(world, settings, compute), run))
     print(json.dumps(report(list(asked.seeds), usual, long)))  # noqa: T201
 
 

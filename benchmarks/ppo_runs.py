@@ -3,6 +3,7 @@
 The rounds' replies are the policy's own at that moment, so what gold says of them is gold's curve, for nothing.
 """
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from rlhf_assets.policy.ppo import VERSION, Judge, train_ppo
 from rlhf_assets.policy.rollouts import Score
 from rlhf_assets.policy.settings import EvaluationSettings, PpoSettings
 from rlhf_assets.policy.step_rewards import StepScore
+from rlhf_assets.policy.weights import load_policy, save_policy
 from rlhf_assets.reward.scoring import RewardScorer
 from rlhf_assets.statistics import Interval
 
@@ -48,16 +50,42 @@ def train(
     folder: Path,
     judge: RewardScorer | None = None,
     score_steps: StepScore | None = None,
+    last: Path | None = None,
 ) -> dict[str, Any]:
-    """What `train_ppo` returns, each update of its history with proxy and gold, and `start`: both before the first."""
+    """What `train_ppo` returns, each update of its history with proxy and gold, and `start`: both before the first.
+
+    Where the judge chose another round's policy for `folder`, the last one's is in the folder `last`, if asked for.
+    """
     noted = Noted(score)
     chooses = Judge(judge.score, world.side("validation")) if judge else None
-    outcome = train_ppo(
-        world.policy, world.side("train"), noted, settings, compute, folder, judge=chooses, score_steps=score_steps
-    )
+    with tempfile.TemporaryDirectory() as name:
+        checkpoint = Path(name) / "last" if last else None
+        outcome = train_ppo(
+            world.policy,
+            world.side("train"),
+            noted,
+            settings.model_copy(update={"checkpoint_updates": settings.updates}),
+            compute,
+            folder,
+            judge=chooses,
+            score_steps=score_steps,
+            checkpoint=checkpoint,
+        )
+        if checkpoint and last:
+            save_checkpoint(world.policy, checkpoint, compute, last)
     start, *rounds = noted.rounds
     history = [figures | said for figures, said in zip(outcome["history"], rounds, strict=True)]
     return outcome | {"start": start, "history": history}
+
+
+def save_checkpoint(sft: Path, checkpoint: Path, compute: Compute, folder: Path) -> None:
+    """Write the policy as a training that began at `sft` had left it at its checkpoint."""
+    policy, tokenizer = load_policy(sft, compute)
+    weights = torch.load(checkpoint, map_location=compute.device, weights_only=True)["trainer"]["learner"]["weights"]
+    with torch.no_grad():
+        for ours, trained in zip(policy.parameters(), weights, strict=True):
+            ours.copy_(trained)
+    save_policy(policy, tokenizer, folder)
 
 
 def compare(world: World, folders: Mapping[str, Path], judge: RewardScorer, compute: Compute) -> dict[str, Any]:
