@@ -18,6 +18,7 @@ A pair that is finished is kept under `.rlhf/benchmarks` and not made again.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -34,6 +35,7 @@ from benchmarks.demo_votes import demo_dataset
 from benchmarks.kept_cells import cell, folder
 from benchmarks.ppo_runs import SETTINGS, made_of
 from benchmarks.ppo_speed_cells import PARTS, THREADS
+from benchmarks.shared_reward import VERSION as REWARD_VERSION
 from benchmarks.shared_reward import train_shared_reward
 from benchmarks.small_world import World, small_world
 from benchmarks.trl_recipe import VERSION
@@ -56,17 +58,17 @@ def main() -> None:
     compute, kept = choose_compute(), home() / "benchmarks" / "ppo_speed"
     peer = folder(home() / "benchmarks" / "trl-1.12", install_trl)
     world, settings = small_world(compute), SETTINGS.model_copy(update={"updates": asked.updates})
+    rests_on = made_of(world, settings, compute) | {"peer": VERSION, "shared_reward": REWARD_VERSION}
     reward = folder(
-        kept / f"reward-{world.known_by}",
+        kept / f"reward-{hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()[:12]}",
         partial(train_shared_reward, demo_dataset().train, world.side("train"), world.policy, settings, compute),
     )
-    tried = cell(kept / "trial.json", made_of(world, settings, compute), partial(trial, world, reward, settings, peer))
+    tried = cell(kept / "trial.json", rests_on, partial(trial, world, reward, settings, peer))
     progress, pairs = Progress("pairs", asked.pairs), []
     for number in range(asked.pairs):
         own = settings.model_copy(update={"seed": number})
         run = partial(pair, world, reward, own, peer, tried["fastest"], number)
-        rests_on = made_of(world, own, compute) | tried["fastest"] | {"peer": VERSION}
-        pairs.append(cell(kept / f"pair-{number}.json", rests_on, run))
+        pairs.append(cell(kept / f"pair-{number}.json", rests_on | tried["fastest"] | {"pair": number}, run))
         progress.step(f"{pairs[-1]['ratio']:.1f} times")
     print(json.dumps(report(pairs, tried)))  # noqa: T201
 

@@ -22,6 +22,7 @@ from rlhf_assets.policy.settings import PpoSettings
 from rlhf_assets.policy.sft import tokenize
 from rlhf_assets.progress import Progress
 
+VERSION = "1"  # of what training does; raise it where that changes
 BATCH, LEARNING_RATE, SEED = 16, 3e-4, 0
 READ_AT_ONCE = 32
 
