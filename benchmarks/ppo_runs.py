@@ -24,7 +24,7 @@ from rlhf_assets.statistics import Interval
 
 SAMPLES = 1000
 TOKENS = 112  # of a reply; 99 of 100 of the demo's answers are shorter to the small policy
-SETTINGS = PpoSettings(updates=60, learning_rate=2e-4, micro_batch_size=16, max_new_tokens=TOKENS, choice_updates=6)
+SETTINGS = PpoSettings(updates=40, learning_rate=2e-4, micro_batch_size=16, max_new_tokens=TOKENS, choice_updates=6)
 HELD_OUT = EvaluationSettings(prompts=1_000, max_new_tokens=TOKENS)  # all there are
 
 
