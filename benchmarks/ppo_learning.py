@@ -15,7 +15,6 @@ it stops half as often. A finished seed is kept under `.rlhf/benchmarks` and not
 
 import argparse
 import json
-import math
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.kept_cells import cell
-from benchmarks.ppo_runs import SETTINGS, compare, difference, made_of, train, wins
+from benchmarks.ppo_runs import SETTINGS, compare, curve, difference, made_of, train, wins
 from benchmarks.small_world import World, small_world
 from rlhf_assets.commands.output import show_progress
 from rlhf_assets.compute import Compute, choose_compute
@@ -33,7 +32,6 @@ from rlhf_assets.reward.scoring import RewardScorer
 from rlhf_assets.storage.home import home
 
 SEEDS = (0, 1, 2, 3)
-FURTHEST = 1e4  # nats a reply
 FOLLOWED = ("score", "reward", "kl", "length", "stop_rate", "entropy", "proxy", "gold")
 
 
@@ -56,38 +54,6 @@ def one_seed(world: World, settings: PpoSettings, compute: Compute) -> dict[str,
         outcome = train(world, reward.score, settings, compute, folders["ppo"], judge=judge, last=folders["last"])
         compared = compare(world, folders, judge, compute)
     return {name: outcome[name] for name in ("history", "start", "judged", "chosen_update", "seconds")} | compared
-
-
-def gao(kl: np.ndarray, gain: np.ndarray) -> dict[str, float | None]:
-    """a and b of gain = d (a - b log d), d = sqrt(kl), by least squares, and R2; both (rounds,), kl above 0.
-
-    `best_kl` is where the fitted gain is highest; None where it never turns, or beyond any distance that means much.
-    """
-    d = np.sqrt(kl)
-    terms = np.column_stack([d, -d * np.log(d)])
-    (a, b), *_ = np.linalg.lstsq(terms, gain, rcond=None)
-    left = gain - terms @ (a, b)
-    best = 2 * (a / b - 1) if b > 0 else math.inf  # log of the KL there
-    return {
-        "a": float(a),
-        "b": float(b),
-        "r2": float(1 - (left**2).mean() / gain.var()) if gain.var() else None,
-        "best_kl": math.exp(best) if best < math.log(FURTHEST) else None,
-        "rounds": len(d),
-    }
-
-
-def curve(cells: list[dict[str, Any]], scorer: str) -> dict[str, float | None]:
-    """`gao` of all seeds' rounds. A round whose estimated KL is not above 0 says nothing of d and is left out."""
-    kl, gain = np.array(
-        [
-            (row["kl"], (row[scorer] - one["start"][scorer]) / one["start"][f"{scorer}_deviation"])
-            for one in cells
-            for row in one["history"]
-            if row["kl"] > 0
-        ]
-    ).T
-    return gao(kl, gain)
 
 
 def scores(cells: list[dict[str, Any]], policy: str, scorer: str) -> list[list[float]]:
@@ -174,7 +140,9 @@ def report(seeds: list[int], usual: list[dict[str, Any]], long: list[dict[str, A
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument("--updates", type=int, default=SETTINGS.updates, help="rounds; three times as many are too long")
+    parser.add_argument(
+        "--updates", type=int, default=SETTINGS.updates, help="rounds; three times as many are too long"
+    )
     asked = parser.parse_args()
     show_progress()
     compute, kept = choose_compute(), home() / "benchmarks" / "ppo_learning"

@@ -3,6 +3,7 @@
 The rounds' replies are the policy's own at that moment, so what gold says of them is gold's curve, for nothing.
 """
 
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from rlhf_assets.statistics import Interval
 SAMPLES = 1000
 TOKENS = 112  # of a reply; 99 of 100 of the demo's answers are shorter to the small policy
 SETTINGS = PpoSettings(updates=40, learning_rate=2e-4, micro_batch_size=16, max_new_tokens=TOKENS, choice_updates=6)
+FURTHEST = 1e4  # nats a reply
 HELD_OUT = EvaluationSettings(prompts=1_000, max_new_tokens=TOKENS)  # all there are
 
 
@@ -103,6 +105,44 @@ def compare(world: World, folders: Mapping[str, Path], judge: RewardScorer, comp
         for policy, rows in outcome.samples.groupby("policy")
     }
     return {**outcome.figures, "scores": scores}
+
+
+def gao(kl: np.ndarray, gain: np.ndarray) -> dict[str, float | None]:
+    """a and b of gain = d (a - b log d), d = sqrt(kl), by least squares, and R2; both (rounds,), kl above 0.
+
+    `best_kl` is where the fitted gain is highest; None where it never turns, or beyond any distance that means much.
+    """
+    d = np.sqrt(kl)
+    terms = np.column_stack([d, -d * np.log(d)])
+    (a, b), *_ = np.linalg.lstsq(terms, gain, rcond=None)
+    left = gain - terms @ (a, b)
+    best = 2 * (a / b - 1) if b > 0 else math.inf  # log of the KL there
+    return {
+        "a": float(a),
+        "b": float(b),
+        "r2": float(1 - (left**2).mean() / gain.var()) if gain.var() else None,
+        "best_kl": math.exp(best) if best < math.log(FURTHEST) else None,
+        "rounds": len(d),
+    }
+
+
+def curve(cells: list[dict[str, Any]], scorer: str) -> dict[str, float | None]:
+    """`gao` of all seeds' rounds. A round whose estimated KL is not above 0 says nothing of d and is left out."""
+    kl, gain = np.array(
+        [
+            (row["kl"], (row[scorer] - one["start"][scorer]) / one["start"][f"{scorer}_deviation"])
+            for one in cells
+            for row in one["history"]
+            if row["kl"] > 0
+        ]
+    ).T
+    return gao(kl, gain)
+
+
+def gain_at(fitted: Mapping[str, Any], kl: float) -> float:
+    """The gain that a curve of `gao` expects at that KL."""
+    d = math.sqrt(kl)
+    return float(d * (fitted["a"] - fitted["b"] * math.log(d)))
 
 
 def made_of(world: World, settings: PpoSettings, compute: Compute) -> dict[str, Any]:

@@ -10,8 +10,10 @@ placed    the same labels in the same parts, each step's on the last token of th
 So `placed` against `outcome` says what placing is worth, and against `answer` whether steps should be asked at all.
 In every arm the whole reward of a reply is measured in deviations of itself over the SFT policy's replies, so that a
 nat of KL costs the same. No arm lets the scale run. Gold is the true taste of the whole answer and the mean one of its
-steps, on the test side's prompts; differences are paired by seed and prompt, intervals by bootstrap over prompts. A
-finished training is kept under `.rlhf/benchmarks` and not made again.
+steps, on the test side's prompts; differences are paired by seed and prompt, intervals by bootstrap over prompts. Arms
+may end at different distances from SFT all the same, so `gain_at_nats` tells what each had gained in gold at the same
+KL, in deviations of SFT's replies, by `ppo_runs.gao`. A finished training is kept under `.rlhf/benchmarks` and not made
+again.
 """
 
 import argparse
@@ -25,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.kept_cells import cell
-from benchmarks.ppo_runs import SETTINGS, compare, difference, made_of, over_prompts, train, wins
+from benchmarks.ppo_runs import SETTINGS, compare, curve, difference, gain_at, made_of, over_prompts, train, wins
 from benchmarks.small_world import World, small_world
 from rlhf_assets.commands.output import show_progress
 from rlhf_assets.compute import Compute, choose_compute
@@ -41,6 +43,7 @@ ARMS = (PLACED, OUTCOME, ANSWER)
 SHARE = 0.5
 SEEDS = (0, 1, 2, 3)
 GOLD = ("gold", "gold_of_steps")
+NATS = (4, 8, 12)  # a reply, which every arm comes through
 
 
 class OutcomeWithSteps:
@@ -110,6 +113,7 @@ def report(seeds: list[int], made: dict[str, list[dict[str, Any]]]) -> dict[str,
             "over_sft": {
                 scorer: wins(scores(cells, scorer), scores(cells, scorer, "sft")).as_dict() for scorer in GOLD
             },
+            "gain_at_nats": {nats: gain_at(curve(cells, "gold"), nats) for nats in NATS},
             **{
                 figure: [one["policies"]["ppo"][figure] for one in cells]
                 for figure in ("kl", "length", "stop_rate", "repetition")

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from benchmarks import ppo_runs
-from benchmarks.ppo_learning import collapsed, curve, gao, one_seed, report, too_long
-from benchmarks.ppo_runs import SETTINGS, Noted, difference, wins
+from benchmarks.ppo_learning import collapsed, one_seed, report, too_long
+from benchmarks.ppo_runs import SETTINGS, Noted, curve, difference, gain_at, gao, wins
 from benchmarks.small_world import World, gold
 from rlhf_assets.compute import Compute
 from rlhf_assets.reward.settings import RewardSettings
@@ -20,6 +20,7 @@ def test_the_curve_that_points_lie_on_is_found() -> None:
     d = np.sqrt(kl)
     found = gao(kl, d * (2.0 - 0.8 * np.log(d)))
     assert (found["a"], found["b"], found["r2"]) == pytest.approx((2.0, 0.8, 1.0))
+    assert gain_at(found, 25.0) == pytest.approx(5 * (2.0 - 0.8 * np.log(5)))
     assert found["best_kl"] == pytest.approx(np.exp(2 * (2.0 / 0.8 - 1)))  # where a - b log d - b is 0
     scattered = gao(kl, d * (2.0 - 0.8 * np.log(d)) + np.where(np.arange(30) % 2, 1.0, -1.0))
     assert 0 < scattered["r2"] < 0.9  # type: ignore[operator]
