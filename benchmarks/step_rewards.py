@@ -9,11 +9,11 @@ placed    the same labels in the same parts, each step's on the last token of th
 
 So `placed` against `outcome` says what placing is worth, and against `answer` whether steps should be asked at all.
 In every arm the whole reward of a reply is measured in deviations of itself over the SFT policy's replies, so that a
-nat of KL costs the same. No arm lets the scale run. Gold is the true taste of the whole answer and the mean one of its
-steps, on the test side's prompts; differences are paired by seed and prompt, intervals by bootstrap over prompts. Arms
-may end at different distances from SFT all the same, so `gain_at_nats` tells what each had gained in gold at the same
-KL, in deviations of SFT's replies, by `ppo_runs.gao`. A finished training is kept under `.rlhf/benchmarks` and not made
-again.
+nat of KL costs the same; nothing is clipped and no scale runs. Gold is the true taste of the whole answer and the mean
+one of its steps, on the test side's prompts; differences are paired by seed and prompt, intervals as in `ppo_runs`.
+Arms may end at different distances from SFT all the same, so `gain_at_nats` tells what each had gained in gold at the
+same KL, in deviations of SFT's replies, by `ppo_runs.gao`. A finished training is kept under `.rlhf/benchmarks` and not
+made again.
 """
 
 import argparse
@@ -41,6 +41,7 @@ from rlhf_assets.storage.home import home
 PLACED, OUTCOME, ANSWER = "placed", "outcome", "answer"
 ARMS = (PLACED, OUTCOME, ANSWER)
 SHARE = 0.5
+UNSCALED = {"running_scale": False, "reward_clip": 1e6}  # which would take the parts and their sum apart
 SEEDS = (0, 1, 2, 3)
 GOLD = ("gold", "gold_of_steps")
 NATS = (4, 8, 12)  # a reply, which every arm comes through
@@ -156,7 +157,7 @@ def main() -> None:
     asked = parser.parse_args()
     show_progress()
     compute, kept = choose_compute(), home() / "benchmarks" / "step_rewards"
-    world, own = small_world(compute), SETTINGS.model_copy(update={"updates": asked.updates, "running_scale": False})
+    world, own = small_world(compute), SETTINGS.model_copy(update={**UNSCALED, "updates": asked.updates})
     made: dict[str, list[dict[str, Any]]] = {name: [] for name in ARMS}
     for seed in asked.seeds:  # seed by seed, so that a stopped run has compared all arms
         for name in ARMS:

@@ -99,8 +99,8 @@ class PpoSettings(SamplingSettings):
     collapse_kl: float = Field(200.0, description="Nats a reply from the SFT policy that count as a collapse.", gt=0)
     step_share: float = Field(
         0.0,
-        description="Part of the reward that comes from the reward model's scores of single steps, each earned where "
-        "its step ends; the rest is the whole answer's.",
+        description="Part of the reward that comes from the reward model's scores of single steps, each paid, where it "
+        "ends, by how much it moves the mean of its reply's steps; the rest is the whole answer's.",
         ge=0,
         lt=1,
     )

@@ -1,7 +1,6 @@
 """Rewards of single steps: the token at which each step of a reply ends, and what it earns there."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -53,20 +52,31 @@ def last_token(tokenizer: PreTrainedTokenizerBase, reply: Reply, beginning: str)
     return low
 
 
-def shares(earned: np.ndarray, steps: Steps) -> np.ndarray:
-    """What each step earned (steps,), divided by how many its reply has: the sum would pay for many steps."""
-    counts = Counter(steps.rows)
-    return earned / np.array([counts[row] for row in steps.rows])
+def increments(earned: np.ndarray, steps: Steps) -> np.ndarray:
+    """By how much each step moved the mean of what its reply's steps had earned until then, from 0 on, (steps,).
+
+    Their sum is the mean of all, and nothing that is still to come hangs on how many steps there will be: another one
+    as good as the mean earns nothing. A share of 1/n each would pay for going on, since it is the steps behind that it
+    makes worth less. (Ng 1999: shaping by a potential, which is the mean so far.)
+    """
+    moved = np.empty(len(earned))
+    for i, row in enumerate(steps.rows):
+        if i == 0 or row != steps.rows[i - 1]:
+            count, mean = 0, 0.0
+        count += 1
+        moved[i] = (earned[i] - mean) / count
+        mean += moved[i]
+    return moved
 
 
 def per_reply(earned: np.ndarray, steps: Steps, replies: int) -> np.ndarray:
     """The mean of what each reply's steps earned, (replies,); 0 where it has none."""
-    return np.bincount(steps.rows, weights=shares(earned, steps), minlength=replies)
+    return np.bincount(steps.rows, weights=increments(earned, steps), minlength=replies)
 
 
 def place(rewards: torch.Tensor, steps: Steps, earned: np.ndarray) -> torch.Tensor:
-    """Add to rewards (rows, tokens) each step's share of what the steps earned (steps,), at its last token."""
+    """Add to rewards (rows, tokens) the increments of what the steps earned (steps,), each at its step's last token."""
     placed, where = rewards.clone(), torch.tensor([steps.rows, steps.ends], dtype=torch.long)
-    each = torch.tensor(shares(earned, steps), dtype=torch.float32)
+    each = torch.tensor(increments(earned, steps), dtype=torch.float32)
     placed.index_put_((where[0], where[1]), each, accumulate=True)
     return placed

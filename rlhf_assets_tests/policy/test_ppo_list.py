@@ -250,12 +250,12 @@ def test_line_12_step_rewards_and_outcome_stand_where_they_were_earned(llama: Pa
     assert rollout.steps is not None
     first, second = rollout.steps.ends
     expected = torch.zeros(rewards.shape)
-    expected[0, first], expected[0, second] = 0.25 * (9 - 8) / 2, 0.25 * (5 - 8) / 2
+    expected[0, first], expected[0, second] = 0.25 * (9 - 8), 0.25 * ((9 - 8 + 5 - 8) / 2 - (9 - 8))
     expected[0, -1] = 0.75 * 2.0
     assert_close(rewards, expected)
     _, to_go = gae(rewards, torch.zeros(rewards.shape), rollout.mask, 1.0, 1.0)
-    assert_close(to_go[0, 0], torch.tensor(0.125 - 0.375 + 1.5))  # the sum of all
-    assert_close(to_go[0, first + 1], torch.tensor(-0.375 + 1.5))  # the first step's is no longer to come
+    assert_close(to_go[0, 0], torch.tensor(0.25 - 0.5 + 1.5))  # the sum of all
+    assert_close(to_go[0, first + 1], torch.tensor(-0.5 + 1.5))  # the first step's is no longer to come
     assert_close(to_go[0, -1], torch.tensor(1.5))
     alone = one.rewards(Rollout(rollout.prompts, rollout.replies, rollout.texts, rollout.scores), assessment)
     assert alone[0].nonzero().flatten().tolist() == [rewards.shape[1] - 1]

@@ -51,7 +51,19 @@ def test_steps_of_a_reply_earn_their_mean_each_at_its_place() -> None:
     steps = Steps(rows=[0, 0, 2], ends=[1, 3, 0], texts=["a", "b", "c"], before=["[]"] * 3)
     rewards = torch.full((3, 4), 0.25)
     placed = place(rewards, steps, np.array([1.0, 3.0, -2.0]))
-    assert_close(placed - 0.25, torch.tensor([[0, 0.5, 0, 1.5], [0, 0, 0, 0], [-2.0, 0, 0, 0]]))
+    assert_close(placed - 0.25, torch.tensor([[0, 1.0, 0, 1.0], [0, 0, 0, 0], [-2.0, 0, 0, 0]]))
     assert (rewards == 0.25).all()
     assert per_reply(np.array([1.0, 3.0, -2.0]), steps, 3).tolist() == [2, 0, -2]
     assert_close(place(rewards, Steps([], [], [], []), np.zeros(0)), rewards)
+
+
+def test_one_more_step_as_good_as_the_mean_earns_nothing_and_a_worse_one_costs() -> None:
+    def to_come(earned: list[float]) -> float:
+        """What a reply still earns after its second step, with as many steps as are given."""
+        steps = Steps([0] * len(earned), list(range(len(earned))), ["a"] * len(earned), ["[]"] * len(earned))
+        return float(place(torch.zeros(1, 4), steps, np.array(earned))[0, 2:].sum())
+
+    assert to_come([1.0, 3.0]) == 0
+    assert to_come([1.0, 3.0, 2.0]) == 0
+    assert to_come([1.0, 3.0, 0.5]) == pytest.approx((1 + 3 + 0.5) / 3 - 2)
+    assert to_come([-1.0, -3.0, -2.0]) == 0
