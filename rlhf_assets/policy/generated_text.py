@@ -26,7 +26,7 @@ COPIED = 0.5  # share of trigrams that stand in the prompt; an answer that takes
 WIDESPREAD = 0.1  # share of the replies; what so many say answers no question, but two replies may well agree on much
 SHORT = 3  # words; a shorter answer or line, such as "Yes." or a heading, may well come twice
 REFUSAL = re.compile(  # an excuse that goes on to say no, or a plain no; "I can't stress enough" is none
-    r"\W*(?:as an ai\b|"
+    r"\W*(?:as an ai\b(?:(?: language)? model| assistant)?(?:,|[^.!?\n]*\b(?:cannot|can't|do not|don't|have no)\b)|"
     r"(?:[^.!?\n]{0,40}\b(?:sorry|apologi[sz]e|unfortunately|regret)\b[^.!?\n]{0,20}[,;:]?\s*(?:but\s+)?)?"
     r"i(?:\s+am|'m)?\s+(?:cannot|can't|can not|won't|will not|unable to|not able to)\b(?![^.!?\n]*\benough\b))",
     re.IGNORECASE,

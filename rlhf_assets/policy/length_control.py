@@ -12,7 +12,9 @@ from rlhf_assets.statistics import Interval, bootstrap
 SAMPLES = 1000
 FARTHEST = 2.0  # deviations of the difference from its mean to 0; beyond, the regression tells wins by none of both
 STEPS = 40  # Newton's, usually six; where every answer wins the intercept walks until its own penalty holds it
-SHRINKAGE = np.array([1e-6, 1.0])  # of intercept and slope: a slope that no loss speaks against must stay finite
+# of intercept and slope: a slope that no loss speaks against must stay finite; at 1 the slope is too flat, and of a
+# policy that is better by length alone 160 prompts say 0.56 at equal length
+SHRINKAGE = np.array([1e-6, 0.1])
 
 
 def length_controlled_win_rate(

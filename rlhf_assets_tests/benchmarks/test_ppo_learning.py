@@ -41,6 +41,8 @@ def test_wins_and_differences_are_paired_by_seed_and_prompt() -> None:
     assert difference(ours, theirs).value == pytest.approx(0)
     same_in_both = difference([[1.0, 0.0]] * 4, [[0.0, 0.0]] * 4)
     assert (same_in_both.low, same_in_both.high) == (0, 1)  # two prompts, however many seeds
+    seeds_apart = difference([[1.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]])
+    assert (seeds_apart.low, seeds_apart.high) == (0, 1)  # two seeds, however many prompts
 
 
 def test_a_score_notes_gold_of_what_it_is_asked() -> None:

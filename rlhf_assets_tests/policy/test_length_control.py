@@ -19,6 +19,17 @@ def test_who_wins_by_length_alone_wins_half():
     assert controlled.value == pytest.approx(0.5, abs=0.06)
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.8, 1.2])
+def test_who_wins_by_length_alone_wins_half_on_average(shift: float):
+    """However much longer its answers are: a slope that is held too flat would leave it a part of what length won."""
+    rates = []
+    for seed in range(80):
+        draw = np.random.default_rng(seed)
+        longer = draw.normal(shift, 1, 160)
+        rates.append(wins_at_equal_length(draw.random(160) < expit(3 * np.tanh(longer / longer.std())), longer))
+    assert np.mean(rates) == pytest.approx(0.5, abs=0.025)
+
+
 def test_who_is_better_at_equal_length_stays_above():
     draw = np.random.default_rng(1)
     longer = draw.normal(0, 100, 400)
