@@ -1,5 +1,6 @@
 """Which device a model runs on and in which precision."""
 
+import resource
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -62,8 +63,10 @@ def bf16_is_fast(device: str) -> bool:
 
 
 def peak_memory_mb() -> float:
-    """Of this process so far. Not `ru_maxrss`, which starts at what the process held that started this one."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    """Of this process so far. Not `ru_maxrss` on Linux, which starts at what the process held that started this one."""
+    if not (proc := Path("/proc/self/status")).exists():  # macOS, where it counts bytes
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    status = proc.read_text(encoding="utf-8").splitlines()
     return int(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 1024
 
 

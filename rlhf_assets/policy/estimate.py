@@ -10,7 +10,7 @@ import torch
 
 from rlhf_assets.compute import Compute, peak_memory_mb
 from rlhf_assets.policy.advantages import gae
-from rlhf_assets.policy.ppo import check_asked, looked_at
+from rlhf_assets.policy.ppo import Judge, check_asked, looked_at
 from rlhf_assets.policy.ppo_trainer import PpoTrainer
 from rlhf_assets.policy.rollouts import Score
 from rlhf_assets.policy.settings import PpoSettings
@@ -39,7 +39,7 @@ def estimate_ppo(
     score: Score,
     settings: PpoSettings,
     compute: Compute,
-    judged: bool,
+    judge: Judge | None,
     scratch: Path,
     score_steps: StepScore | None = None,
 ) -> Estimate:
@@ -47,9 +47,9 @@ def estimate_ppo(
 
     For one process; several share all but loading, saving and memory.
 
-    judged: whether a judge chooses the round; scratch: a folder on the disk that takes the checkpoints. Takes about as
-    long as a round of the training. Replies may grow or shrink while it learns, which nobody knows before.
-    Raises RlhfError where the training would fail from the start.
+    judge: who will choose the round, taken to be as fast as the score; scratch: a folder on the disk that takes the
+    checkpoints. Takes about as long as a round of the training. Replies may grow or shrink while it learns, which
+    nobody knows before. Raises RlhfError where the training would fail from the start.
     """
     check_asked(prompts, settings, score_steps)
     started, size = time.monotonic(), min(settings.prompts_per_update, settings.batch_size)
@@ -63,12 +63,13 @@ def estimate_ppo(
     learning = seconds_of_learning(trainer, min(size, -(-settings.prompts_per_update // settings.minibatches)))
     started = time.monotonic()
     with tempfile.TemporaryDirectory(dir=scratch) as beside:
-        keep(Path(beside) / "state.pt", "", trainer.state())
+        best = trainer.learner.snapshot() if judge else None
+        keep(Path(beside) / "state.pt", "", {"trainer": trainer.state(), "best": best})
     keeping = time.monotonic() - started
     practised = settings.updates * settings.prompts_per_update
     replies = settings.calibration_prompts + practised
     looks = sum(looked_at(update, settings) for update in range(1, settings.updates + 1))
-    shown = settings.choice_prompts * looks * judged
+    shown = min(settings.choice_prompts, len(judge.prompts)) * looks if judge else 0
     weights = sum(weight.numel() for weight in trainer.learner.weights) * 4 / 2**30
     return Estimate(
         {
@@ -77,7 +78,7 @@ def estimate_ppo(
             "checkpoints": keeping * (settings.updates // settings.checkpoint_updates),
             "loading and saving": 2 * loading,
         },
-        peak_memory_mb() / 1024 + weights * judged,
+        peak_memory_mb() / 1024 + weights * (judge is not None),
         torch.cuda.max_memory_allocated() / 2**30 if compute.device == "cuda" else None,
     )
 

@@ -133,6 +133,8 @@ class Choice:
         self.trainer, self.judge, self.settings = trainer, judge, settings
         rows: Sequence[dict[Any, Any]] = []
         if judge is not None:
+            if judge.prompts.empty:
+                log.warning("there is no validation prompt on which the judge could choose: the last update is kept")
             asked = judge.prompts.sort_values("prompt_id")
             rows = asked.sample(min(settings.choice_prompts, len(asked)), random_state=settings.seed).to_dict("records")
         self.rows = rows

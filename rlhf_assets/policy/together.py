@@ -67,7 +67,7 @@ def part(job: Path, told: dict[str, Any]) -> dict[str, Any]:
         PpoSettings(**told["settings"]),
         compute,
         Path(told["folder"]),
-        Judge(RewardScorer(told["judge"], compute).score, choice) if told["judge"] and len(choice) else None,
+        Judge(RewardScorer(told["judge"], compute).score, choice) if told["judge"] else None,
         reward.score,
         Path(told["checkpoint"]) if told["checkpoint"] else None,
         told["made_from"],

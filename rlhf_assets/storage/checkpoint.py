@@ -1,5 +1,6 @@
 """Where a training stands, in one file, so that a killed one goes on to the same numbers."""
 
+import logging
 import os
 import zipfile
 from contextlib import suppress
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_assets.errors import RlhfError, first_line
+
+log = logging.getLogger(__name__)
 
 
 def keep(file: Path, training: str, state: dict[str, Any]) -> None:
@@ -39,14 +42,20 @@ def drop(file: Path) -> None:
 
 
 def kept(file: Path, training: str) -> dict[str, Any] | None:
-    """The state last kept there; None where there is none, a damaged one, or one of another training."""
+    """The state last kept there; None where there is none and, with a warning, where it is of no use."""
     import torch
 
+    if not file.exists():
+        return None
+    state: dict[str, Any] = {}
     try:
         with zipfile.ZipFile(file) as archive:
-            if archive.testzip() is not None:  # torch itself reads changed bytes without a word
-                return None
-        state = torch.load(file, map_location="cpu", weights_only=True)
-        return state if state["training"] == training else None
+            if archive.testzip() is None:  # torch itself reads changed bytes without a word
+                state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception:  # damage shows as almost any error
-        return None
+        state = {}
+    if state.get("training") == training:
+        return state
+    what = "of other data, models, settings, versions or precision" if state else "damaged"
+    log.warning("the checkpoint %s is %s; the training starts anew", file, what)
+    return None

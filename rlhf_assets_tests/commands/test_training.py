@@ -13,7 +13,7 @@ from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets.storage.home import artifact_root
 from rlhf_assets_tests.commands.runner import json_lines, rlhf
 from rlhf_assets_tests.defs.world import freshly_loaded
-from rlhf_assets_tests.tiny_models import tiny_encoder
+from rlhf_assets_tests.tiny_models import tiny_encoder, tiny_llama
 
 WEEK = first_week()  # as-of assets look at all weeks before
 WORDS = ["solar", "wind", "heat", "pump", "battery", "grant", "audit", "rebate", "offer", "job", "pay", "local"]
@@ -54,7 +54,7 @@ def project(settings: None, dagster_db: str, tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("project")
-def test_from_imported_feedback_to_a_recorded_reward_model() -> None:
+def test_from_imported_feedback_to_a_recorded_reward_model_and_an_estimate_of_ppo(tmp_path: Path) -> None:
     filled = rlhf("backfill", "--from", WEEK, "--to", WEEK, "--local", "--json")
     assert filled.exit_code == 0
     assert json.loads(filled.stdout) == {"from": WEEK, "to": WEEK, "assets": FEEDBACK, "success": True}
@@ -83,6 +83,19 @@ def test_from_imported_feedback_to_a_recorded_reward_model() -> None:
     assert len(listed) == 4
     assert listed[-2:] == report["runs"]
     assert rlhf("runs").stdout.count(WEEK) == 4
+
+    estimate = ("train", "ppo", "--week", WEEK, "--estimate", "--base-model", tiny_llama(tmp_path / "llama"))
+    told = json.loads(rlhf(*estimate, "--json").stdout)
+    assert told["minutes"] == pytest.approx(sum(told["seconds"].values()) / 60)
+    assert (told["week"], told["device_memory_gb"]) == (WEEK, None)
+    assert json.loads(rlhf(*estimate, "--epochs", 20, "--json").stdout)["seconds"]["learning"] > (
+        3 * told["seconds"]["learning"]  # ten times, were the machine as fast each time
+    )
+    said = rlhf(*estimate).stdout
+    assert said.startswith(f"PPO of week {WEEK} will take about ")
+    assert [line.split(":")[0].strip() for line in said.splitlines()[1:]] == list(told["seconds"])
+    assert store.of_week("policy_prompts", WEEK) == store.of_week("sft_policy", WEEK) == []
+    assert len(json.loads(rlhf("runs", "--json").stdout)["runs"]) == 4
 
 
 def test_a_refused_model_is_one_line_and_a_completed_row_feeds_no_policy_and_ends_no_backfill(project: Path) -> None:
@@ -124,6 +137,13 @@ def test_training_without_feedback_fails_in_one_line_that_says_what_to_run() -> 
     assert f"rlhf backfill --from {WEEK} --to {last_closed_week()}" in result.stderr
     assert f"training of week {last_closed_week()} failed" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("what", ["reward", "both"])
+def test_an_estimate_is_of_ppo_alone(what: str) -> None:
+    refused = rlhf("train", what, "--estimate")
+    assert refused.exit_code == 2
+    assert "rlhf train ppo --estimate" in refused.stderr
 
 
 @pytest.mark.usefixtures("project")

@@ -7,6 +7,7 @@ import pytest
 
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.policy.estimate import estimate_ppo
+from rlhf_assets.policy.ppo import Judge
 from rlhf_assets.policy.settings import PpoSettings
 from rlhf_assets_tests.policy.conftest import FP32, QUICK, share_of
 
@@ -21,16 +22,18 @@ def slow(queries: list[str], responses: list[str], contexts: list[str]) -> np.nd
 @pytest.mark.parametrize(
     ("judged", "changed", "scored"),
     [
-        (False, {}, 8 + 2 * 8),  # calibration, then two rounds
-        (True, {"updates": 7, "choice_updates": 3, "choice_prompts": 5}, 8 + 7 * 8 + 3 * 5),  # looks at 3, 6 and 7
-        (False, {"calibration_prompts": 30, "prompts_per_update": 16, "batch_size": 8}, 30 + 2 * 16),
+        (0, {}, 8 + 2 * 8),  # calibration, then two rounds
+        (9, {"updates": 7, "choice_updates": 3, "choice_prompts": 5}, 8 + 7 * 8 + 3 * 5),  # looks at 3, 6 and 7
+        (4, {"updates": 7, "choice_updates": 3, "choice_prompts": 5}, 8 + 7 * 8 + 3 * 4),  # as many as there are
+        (0, {"calibration_prompts": 30, "prompts_per_update": 16, "batch_size": 8}, 30 + 2 * 16),
     ],
 )
 def test_every_reply_that_will_be_scored_is_counted(
-    judged: bool, changed: dict, scored: int, llama: Path, prompts: pd.DataFrame, tmp_path: Path
+    judged: int, changed: dict, scored: int, llama: Path, prompts: pd.DataFrame, tmp_path: Path
 ) -> None:
     settings = PpoSettings(**{**QUICK.model_dump(), **changed})
-    found = estimate_ppo(llama, prompts, slow, settings, FP32, judged, tmp_path)
+    judge = Judge(slow, prompts.head(judged)) if judged else None
+    found = estimate_ppo(llama, prompts, slow, settings, FP32, judge, tmp_path)
     assert scored * PAUSE <= found.seconds["scoring"] < 3 * scored * PAUSE
     assert found.minutes * 60 == pytest.approx(sum(found.seconds.values()))
     assert found.memory_gb > 0.2
@@ -41,7 +44,7 @@ def test_every_reply_that_will_be_scored_is_counted(
 def test_learning_takes_longer_with_more_epochs_and_rounds(llama: Path, prompts: pd.DataFrame, tmp_path: Path) -> None:
     many = QUICK.model_copy(update={"epochs": 100, "updates": 1000})
     few, much = (
-        estimate_ppo(llama, prompts, share_of("e"), settings, FP32, False, tmp_path).seconds["learning"]
+        estimate_ppo(llama, prompts, share_of("e"), settings, FP32, None, tmp_path).seconds["learning"]
         for settings in (QUICK, many)
     )
     assert much > 1000 * few  # 25,000 times, were the machine as fast each time
@@ -49,6 +52,6 @@ def test_learning_takes_longer_with_more_epochs_and_rounds(llama: Path, prompts:
 
 def test_what_would_fail_from_the_start_fails(llama: Path, prompts: pd.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(RlhfError, match="needs prompts"):
-        estimate_ppo(llama, prompts.head(0), share_of("e"), QUICK, FP32, False, tmp_path)
+        estimate_ppo(llama, prompts.head(0), share_of("e"), QUICK, FP32, None, tmp_path)
     with pytest.raises(RlhfError, match="same score"):
-        estimate_ppo(llama, prompts, lambda q, *_: np.zeros(len(q)), QUICK, FP32, False, tmp_path)
+        estimate_ppo(llama, prompts, lambda q, *_: np.zeros(len(q)), QUICK, FP32, None, tmp_path)

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rlhf_assets.compute import Compute
 from rlhf_assets.errors import RlhfError
-from rlhf_assets.policy.ppo import Choice, Judge, train_ppo
+from rlhf_assets.policy.ppo import Judge, train_ppo
 from rlhf_assets.policy.ppo_trainer import PpoTrainer
 from rlhf_assets.policy.settings import PpoSettings
 from rlhf_assets.policy.weights import load_policy
@@ -60,26 +60,13 @@ def test_the_saved_policy_is_the_one_that_learned(llama: Path, prompts: pd.DataF
     assert again.collect(99, 64).scores.mean() > 2 * before.collect(99, 64).scores.mean()
 
 
-@pytest.mark.parametrize(("said", "chosen"), [((3, 2, 1), 2), ((1, 3, 2), 4), ((1, 2, 3), 5), ((2, 2, 1), 4)], ids=str)
-def test_the_policy_that_the_judge_likes_best_is_kept(
-    said: tuple[int, ...], chosen: int, llama: Path, prompts: pd.DataFrame
+def test_a_judge_without_prompts_is_told_and_the_last_update_kept(
+    llama: Path, prompts: pd.DataFrame, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    """It looks after the second, the fourth and the last of five updates; of two that are alike the later is kept."""
-    opinions = iter(said)
-    one = trainer(llama, prompts, updates=5, choice_updates=2, choice_prompts=4)
-    judge = Judge(lambda queries, *_: np.full(len(queries), float(next(opinions))), prompts.head(9))
-    choice, weights = Choice(one, judge, one.settings), []
-    one.calibrate()
-    while one.update < 5:
-        one.round()
-        choice.look()
-        weights.append(one.learner.snapshot())
-    choice.settle()
-    assert choice.judged == [{"update": at, "judge": by} for at, by in zip((2, 4, 5), said, strict=True)]
-    assert choice.update == chosen
-    kept = one.learner.snapshot()
-    same = [all(map(torch.equal, kept, after)) for after in weights]
-    assert same == [update == chosen for update in range(1, 6)]
+    judge = Judge(share_of("e"), prompts.head(0))
+    outcome = train_ppo(llama, prompts, share_of("e"), QUICK, FP32, tmp_path, judge)
+    assert (outcome["chosen_update"], outcome["judged"]) == (None, [])
+    assert "no validation prompt on which the judge could choose" in caplog.text
 
 
 def test_the_same_seed_trains_the_same_policy(llama: Path, prompts: pd.DataFrame, tmp_path: Path):

@@ -1,4 +1,9 @@
-"""What a PPO for RLHF must get right, line by line of the list; worked numbers stand beside each function."""
+"""What a PPO for RLHF must get right, line by line of the list; worked numbers stand beside each function.
+
+Line 19, a killed training that goes on to the same numbers, is test_ppo_resume.py. What no single test can hold: line
+20, four seeds, and the curve of line 21 are `benchmarks/ppo_learning.py`; line 22, what a reward model must show beside
+its accuracy before PPO may follow it, is reward/test_gate.py.
+"""
 
 import copy
 from pathlib import Path
@@ -262,6 +267,28 @@ def test_line_12_step_rewards_and_outcome_stand_where_they_were_earned(llama: Pa
     assert alone[0, -1] == 2.0
 
 
+def test_line_11_whitened_rewards_keep_their_mean_and_whitened_advantages_have_none(
+    llama: Path, prompts: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+):
+    """Over a round's response tokens alone; that several processes whiten as one does is in test_ppo_together.py."""
+    one = trainer(llama, prompts, whiten_rewards=True)
+    one.calibrate()
+    rollout = one.collect(1, 8)
+    assessment = one.assess(rollout)
+    whitened = one.rewards(rollout, assessment)
+    one.settings = one.settings.model_copy(update={"whiten_rewards": False})
+    plain, mask = one.rewards(rollout, assessment), rollout.mask
+    assert_close(whitened[mask].mean(), plain[mask].mean())
+    assert whitened[mask].std(correction=0).item() == pytest.approx(1, abs=1e-3)
+    assert (whitened[~mask] == 0).all()
+    learned = []
+    monkeypatch.setattr(one.learner, "learn", lambda *given, **_: learned.append(given) or {})
+    one.round()
+    of_round, _, advantages, _ = learned[0]
+    assert advantages[of_round.mask].mean().item() == pytest.approx(0, abs=1e-5)
+    assert advantages[of_round.mask].std(correction=0).item() == pytest.approx(1, abs=1e-3)
+
+
 @pytest.mark.parametrize("share", [0.2, 0.9])
 def test_line_12_answers_and_steps_together_vary_by_one_deviation(llama: Path, prompts: pd.DataFrame, share: float):
     one = trainer(llama, prompts, step_share=share, calibration_prompts=64, missing_stop_penalty=0, kl_coefficient=0)
@@ -476,3 +503,28 @@ def test_line_18_figures_are_those_of_the_rollout(llama: Path, prompts: pd.DataF
     assert figures["entropy"] == pytest.approx(-drawn.mean(), abs=1e-4)
     assert figures["kl"] == pytest.approx(0, abs=1e-4)
     assert figures["explained_variance"] == explained_variance(assessment.values[rollout.mask], returns[rollout.mask])
+
+
+# Trust
+
+
+@pytest.mark.parametrize(("said", "chosen"), [((3, 2, 1), 2), ((1, 3, 2), 4), ((1, 2, 3), 5), ((2, 2, 1), 4)], ids=str)
+def test_line_21_the_policy_that_the_judge_likes_best_is_kept(
+    said: tuple[int, ...], chosen: int, llama: Path, prompts: pd.DataFrame
+):
+    """It looks after the second, the fourth and the last of five updates; of two that are alike the later is kept."""
+    opinions = iter(said)
+    one = trainer(llama, prompts, updates=5, choice_updates=2, choice_prompts=4)
+    judge = ppo.Judge(lambda queries, *_: np.full(len(queries), float(next(opinions))), prompts.head(9))
+    choice, weights = ppo.Choice(one, judge, one.settings), []
+    one.calibrate()
+    while one.update < 5:
+        one.round()
+        choice.look()
+        weights.append(one.learner.snapshot())
+    choice.settle()
+    assert choice.judged == [{"update": at, "judge": by} for at, by in zip((2, 4, 5), said, strict=True)]
+    assert choice.update == chosen
+    kept = one.learner.snapshot()
+    same = [all(map(torch.equal, kept, after)) for after in weights]
+    assert same == [update == chosen for update in range(1, 6)]

@@ -33,7 +33,7 @@ def test_what_killed_trainings_were_writing_is_dropped_too(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["other.pt"]
 
 
-def test_a_changed_byte_is_seen(tmp_path: Path) -> None:
+def test_a_changed_byte_is_seen_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     keep(tmp_path / "week.pt", "this", STATE)
     found = kept(tmp_path / "week.pt", "this")
     assert found
@@ -48,9 +48,12 @@ def test_a_changed_byte_is_seen(tmp_path: Path) -> None:
     for length in (len(whole) - 1, len(whole) // 2, 0):
         (tmp_path / "week.pt").write_bytes(whole[:length])
         assert kept(tmp_path / "week.pt", "this") is None
+    assert caplog.text.count("week.pt is damaged; the training starts anew") == 5
 
 
-def test_another_training_is_not_gone_on_from(tmp_path: Path) -> None:
+def test_another_training_is_not_gone_on_from(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     keep(tmp_path / "week.pt", "this", STATE)
-    assert kept(tmp_path / "week.pt", "that") is None
     assert kept(tmp_path / "last week.pt", "this") is None
+    assert caplog.text == ""
+    assert kept(tmp_path / "week.pt", "that") is None
+    assert "week.pt is of other data, models, settings, versions or precision" in caplog.text

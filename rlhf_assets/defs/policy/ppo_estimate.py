@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from rlhf_assets.defs.datasets.known_feedback import clean_votes
 from rlhf_assets.defs.datasets.policy_prompts import PROMPTS
 from rlhf_assets.defs.launchpad import launchpad_form, settings_of
 from rlhf_assets.defs.partitions import RUN_A_WEEK, WEEKS, week_of_run
 from rlhf_assets.defs.policy.ppo_policy import why_no_reward
 from rlhf_assets.defs.reporting import GPU_TAGS, OWNERS, mendable, skip
 from rlhf_assets.defs.resources import Artifacts, ComputeResource
+from rlhf_assets.feedback.settings import SplitSettings
 from rlhf_assets.policy.settings import PpoSettings, SftSettings
 from rlhf_assets.settings import project_settings
 from rlhf_assets.storage.artifacts import ArtifactStore
@@ -31,18 +33,27 @@ class EstimateConfig(dg.Config, PpoSettings):
 def estimate(
     store: ArtifactStore, week: str, settings: PpoSettings, compute: "Compute", base_model: str | None = None
 ) -> "Estimate":
-    """Of the week's PPO from its SFT policy; before there is one, from the base model that it will be made of."""
+    """Of the week's PPO from its SFT policy and prompts; before there are any, from what they will be made of."""
+    from rlhf_assets.feedback.prompts import policy_prompts
     from rlhf_assets.policy.estimate import estimate_ppo
+    from rlhf_assets.policy.ppo import Judge
     from rlhf_assets.reward.scoring import RewardScorer
 
     sft = None if base_model else store.newest("sft_policy", week)
     start: str | Path = sft.local() if sft else resolve_model(base_model or project_settings(SftSettings).base_model)
-    prompts = store.require("policy_prompts", week).frame(PROMPTS).query("side == 'train'")
+    if asked := store.newest("policy_prompts", week):
+        prompts = asked.frame(PROMPTS)
+    else:  # nothing but the reward model has been trained
+        prompts = policy_prompts(clean_votes(store, week)[0], project_settings(SplitSettings))
     reward = RewardScorer(store.require("reward_model", week).local(), compute)
-    judged = store.newest("judge_model", week) is not None
+    judge = store.newest("judge_model", week)
+    chooses = (
+        Judge(RewardScorer(judge.local(), compute).score, prompts.query("side == 'validation'")) if judge else None
+    )
     scratch = home() / "checkpoints"
     scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return estimate_ppo(start, prompts, reward.score, settings, compute, judged, scratch, reward.score)
+    practised = prompts.query("side == 'train'")
+    return estimate_ppo(start, practised, reward.score, settings, compute, chooses, scratch, reward.score)
 
 
 @dg.asset(
