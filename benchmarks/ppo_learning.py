@@ -2,7 +2,7 @@
 
 Four seeds of PPO from the small policy (`benchmarks.small_world`), with the project's settings but for what a small
 policy needs: more rounds at a higher rate. The judge chooses the round that is kept, as it always does. Policies are
-compared with SFT on the test side's prompts; intervals are by bootstrap over prompts.
+compared with SFT on the test side's prompts; intervals are over seeds and prompts.
 
 Each seed is trained once more for too long on purpose: three times the rounds at three times the rate, and no price on
 KL. The round that the judge chose there and the last one are held against each other. Gold has no part in the choice.

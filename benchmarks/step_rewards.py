@@ -10,10 +10,10 @@ placed    the same labels in the same parts, each step's on the last token of th
 So `placed` against `outcome` says what placing is worth, and against `answer` whether steps should be asked at all.
 In every arm the whole reward of a reply is measured in deviations of itself over the SFT policy's replies, so that a
 nat of KL costs the same; nothing is clipped and no scale runs. Gold is the true taste of the whole answer and the mean
-one of its steps, on the test side's prompts; differences are paired by seed and prompt, intervals as in `ppo_runs`.
-Arms may end at different distances from SFT all the same, so `gain_at_nats` tells what each had gained in gold at the
-same KL, in deviations of SFT's replies, by `ppo_runs.gao`. A finished training is kept under `.rlhf/benchmarks` and not
-made again.
+one of its steps, on the test side's prompts; differences are paired by seed and prompt, and their intervals wide enough
+for all three pairs of arms at once. Arms may end at different distances from SFT all the same, so `gain_at_nats` tells
+what each had gained in gold at the same KL, in deviations of SFT's replies, by `ppo_runs.gao`. A finished training is
+kept under `.rlhf/benchmarks` and not made again.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.kept_cells import cell
-from benchmarks.ppo_runs import SETTINGS, compare, curve, difference, gain_at, made_of, over_prompts, train, wins
+from benchmarks.ppo_runs import SETTINGS, SURE, compare, curve, difference, gain_at, made_of, over_seeds, train, wins
 from benchmarks.small_world import World, small_world
 from rlhf_assets.commands.output import show_progress
 from rlhf_assets.compute import Compute, choose_compute
@@ -44,6 +44,7 @@ SHARE = 0.5
 UNSCALED = {"running_scale": False, "reward_clip": 1e6}  # which would take the parts and their sum apart
 SEEDS = (0, 1, 2, 3)
 GOLD = ("gold", "gold_of_steps")
+TOGETHER = 1 - (1 - SURE) / 3  # confidence of each pair of arms, so that all three hold at once (Bonferroni)
 NATS = (4, 8, 12)  # a reply, which every arm comes through
 
 
@@ -101,8 +102,8 @@ def report(seeds: list[int], made: dict[str, list[dict[str, Any]]]) -> dict[str,
     def apart(ours: str, theirs: str) -> dict[str, Any]:
         return {
             scorer: {
-                "difference": difference(scores(made[ours], scorer), scores(made[theirs], scorer)).as_dict(),
-                "won": wins(scores(made[ours], scorer), scores(made[theirs], scorer)).as_dict(),
+                "difference": difference(scores(made[ours], scorer), scores(made[theirs], scorer), TOGETHER).as_dict(),
+                "won": wins(scores(made[ours], scorer), scores(made[theirs], scorer), TOGETHER).as_dict(),
             }
             for scorer in GOLD
         }
@@ -110,7 +111,7 @@ def report(seeds: list[int], made: dict[str, list[dict[str, Any]]]) -> dict[str,
     arms = [
         {
             "arm": name,
-            **{scorer: over_prompts(np.array(scores(cells, scorer))).as_dict() for scorer in (*GOLD, "judge")},
+            **{scorer: over_seeds(np.array(scores(cells, scorer))).as_dict() for scorer in (*GOLD, "judge")},
             "over_sft": {
                 scorer: wins(scores(cells, scorer), scores(cells, scorer, "sft")).as_dict() for scorer in GOLD
             },
@@ -125,7 +126,7 @@ def report(seeds: list[int], made: dict[str, list[dict[str, Any]]]) -> dict[str,
     pairs = [{"arms": [ours, theirs], **apart(ours, theirs)} for ours, theirs in combinations(ARMS, 2)]
     verdicts = [{"by": scorer, "wins": winner(pairs, scorer)} for scorer in GOLD]
     placing = pairs[0]["gold"]
-    means = [over_prompts(np.array(scores(made[name], "gold"))).value for name in (PLACED, OUTCOME)]
+    means = [over_seeds(np.array(scores(made[name], "gold"))).value for name in (PLACED, OUTCOME)]
     return {
         "name": "step_rewards",
         "ours": means[0],

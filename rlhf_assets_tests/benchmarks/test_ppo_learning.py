@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import ppo_runs
 from benchmarks.ppo_learning import collapsed, one_seed, report, too_long
-from benchmarks.ppo_runs import SETTINGS, Noted, curve, difference, gain_at, gao, wins
+from benchmarks.ppo_runs import SETTINGS, Noted, curve, difference, gain_at, gao, over_seeds, wins
 from benchmarks.small_world import World, gold
 from rlhf_assets.compute import Compute
 from rlhf_assets.reward.settings import RewardSettings
@@ -22,6 +22,8 @@ def test_the_curve_that_points_lie_on_is_found() -> None:
     assert (found["a"], found["b"], found["r2"]) == pytest.approx((2.0, 0.8, 1.0))
     assert gain_at(found, 25.0) == pytest.approx(5 * (2.0 - 0.8 * np.log(5)))
     assert found["best_kl"] == pytest.approx(np.exp(2 * (2.0 / 0.8 - 1)))  # where a - b log d - b is 0
+    assert gao(kl[:9], (d * (2.0 - 0.8 * np.log(d)))[:9])["best_kl"] is None  # beyond what was seen
+    assert (found["max_kl"], gain_at(found, 61.0)) == (60, None)
     scattered = gao(kl, d * (2.0 - 0.8 * np.log(d)) + np.where(np.arange(30) % 2, 1.0, -1.0))
     assert 0 < scattered["r2"] < 0.9  # type: ignore[operator]
     assert gao(kl, 3 * d)["best_kl"] is None
@@ -39,10 +41,26 @@ def test_wins_and_differences_are_paired_by_seed_and_prompt() -> None:
     ours, theirs = [[1.0, 2.0, 3.0], [1.0, 0.0, 0.0]], [[0.0, 2.0, 4.0], [0.0, 1.0, 0.0]]
     assert wins(ours, theirs).value == pytest.approx((1 + 0.5 + 0 + 1 + 0 + 0.5) / 6)
     assert difference(ours, theirs).value == pytest.approx(0)
-    same_in_both = difference([[1.0, 0.0]] * 4, [[0.0, 0.0]] * 4)
-    assert (same_in_both.low, same_in_both.high) == (0, 1)  # two prompts, however many seeds
-    seeds_apart = difference([[1.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]])
-    assert (seeds_apart.low, seeds_apart.high) == (0, 1)  # two seeds, however many prompts
+
+
+def test_an_interval_is_as_wide_as_few_seeds_and_prompts_make_it() -> None:
+    two_prompts = over_seeds(np.array([[1.0, 0.0]] * 4))  # of variance 1/2, however many seeds agree on it
+    assert (two_prompts.low, two_prompts.high) == pytest.approx((0.5 - 1.96 * 0.5, 0.5 + 1.96 * 0.5), abs=1e-3)
+    two_seeds = over_seeds(np.array([[1.0] * 50, [0.0] * 50]))  # one degree of freedom, however many prompts
+    assert two_seeds.high == pytest.approx(0.5 + 12.706 * 0.5, abs=1e-3)
+    one_seed = over_seeds(np.array([[1.0, 0.0]]))
+    assert one_seed == two_prompts
+    assert wins([[1.0] * 4] * 2, [[0.0] * 4] * 2).as_dict() == {"value": 1, "low": 1, "high": 1}
+    assert wins([[1.0, 1.0], [0.0, 1.0]], [[0.0, 0.0]] * 2).high == 1
+
+
+def test_intervals_hold_as_often_as_they_say() -> None:
+    draw, held = np.random.default_rng(0), 0
+    for _ in range(300):
+        seeds, prompts = 0.03 * draw.standard_normal((4, 1)), 0.3 * draw.standard_normal((1, 200))
+        found = over_seeds(seeds + prompts + 0.3 * draw.standard_normal((4, 200)))
+        held += found.low < 0 < found.high
+    assert 0.93 < held / 300 < 0.995
 
 
 def test_a_score_notes_gold_of_what_it_is_asked() -> None:
