@@ -15,7 +15,7 @@ from scipy.stats import norm, t
 
 from benchmarks.small_world import World, gold, gold_of_steps
 from rlhf_assets.compute import Compute
-from rlhf_assets.policy.evaluation import evaluate_policies
+from rlhf_assets.policy.evaluation import EvaluationOutcome, evaluate_policies
 from rlhf_assets.policy.ppo import VERSION, Judge, train_ppo
 from rlhf_assets.policy.rollouts import Score
 from rlhf_assets.policy.settings import EvaluationSettings, PpoSettings
@@ -101,11 +101,15 @@ def compare(world: World, folders: Mapping[str, Path], judge: RewardScorer, comp
         HELD_OUT,
         compute,
     )
-    scores = {
-        policy: {scorer: rows[scorer].tolist() for scorer in ("gold", "gold_of_steps", "judge")}
+    return {**outcome.figures, "scores": scores_of(outcome, ("gold", "gold_of_steps", "judge"))}
+
+
+def scores_of(outcome: EvaluationOutcome, scorers: Sequence[str]) -> dict[str, dict[str, list[float]]]:
+    """By policy and scorer, what each prompt's answer got."""
+    return {
+        str(policy): {scorer: rows[scorer].tolist() for scorer in scorers}
         for policy, rows in outcome.samples.groupby("policy")
     }
-    return {**outcome.figures, "scores": scores}
 
 
 def gao(kl: np.ndarray, gain: np.ndarray) -> dict[str, float | None]:
