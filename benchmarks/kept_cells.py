@@ -1,5 +1,6 @@
 """What a benchmark has finished, in a file each, with what it is made of; it is read and not made again."""
 
+import hashlib
 import json
 import logging
 import shutil
@@ -11,14 +12,18 @@ log = logging.getLogger("rlhf_assets.benchmarks")
 
 
 def cell(file: Path, made_of: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `make` found, now or in an earlier run on the same things; both are JSON."""
-    made_of = json.loads(json.dumps(made_of))
-    if file.exists() and (found := json.loads(file.read_text()))["made_of"] == made_of:
-        return found
+    """What `make` found, now or in an earlier run on the same things; both are JSON.
+
+    The file's name gets a few digits of what it is made of: a short run beside a long one keeps both.
+    """
+    told = json.dumps(made_of)
+    file = file.with_name(f"{file.stem}-{hashlib.sha256(told.encode()).hexdigest()[:8]}.json")
+    if file.exists():
+        return json.loads(file.read_text())
     log.info("%s: %s", file.parent.name, file.stem)
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_suffix(".new")
-    beside.write_text(json.dumps({"made_of": made_of, **make()}))
+    beside.write_text(json.dumps({"made_of": json.loads(told), **make()}))
     beside.rename(file)
     return json.loads(file.read_text())
 

@@ -4,7 +4,7 @@ Four seeds of PPO from the small policy (`benchmarks.small_world`), with the pro
 policy needs: more rounds at a higher rate. The judge chooses the round that is kept, as it always does. Policies are
 compared with SFT on the test side's prompts; intervals are over seeds and prompts.
 
-Each seed is trained once more for too long on purpose: three times the rounds at three times the rate, and no price on
+Each seed is trained once more for too long on purpose: twice the rounds at three times the rate, and no price on
 KL. The round that the judge chose there and the last one are held against each other. Gold has no part in the choice.
 
 Gold and proxy (the reward model) of each round's replies are held against d, the square root of their KL, as gains
@@ -38,7 +38,7 @@ FOLLOWED = ("score", "reward", "kl", "length", "stop_rate", "entropy", "proxy", 
 def too_long(settings: PpoSettings) -> PpoSettings:
     """Those with which a policy follows its reward model beyond what that knows."""
     changed = {
-        "updates": 3 * settings.updates,
+        "updates": 2 * settings.updates,
         "learning_rate": 3 * settings.learning_rate,
         "kl_coefficient": 0.0,
         "collapse_kl": 1e6,
@@ -140,9 +140,7 @@ def report(seeds: list[int], usual: list[dict[str, Any]], long: list[dict[str, A
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument(
-        "--updates", type=int, default=SETTINGS.updates, help="rounds; three times as many are too long"
-    )
+    parser.add_argument("--updates", type=int, default=SETTINGS.updates, help="rounds; twice as many are too long")
     asked = parser.parse_args()
     show_progress()
     compute, kept = choose_compute(), home() / "benchmarks" / "ppo_learning"

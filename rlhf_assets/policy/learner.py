@@ -14,7 +14,7 @@ from rlhf_assets.policy.log_probs import reply_states, token_log_probs
 from rlhf_assets.policy.losses import policy_loss, value_loss
 from rlhf_assets.policy.rollouts import Assessment, Rollout, take
 from rlhf_assets.policy.settings import PpoSettings
-from rlhf_assets.policy.value import ValueHead
+from rlhf_assets.policy.value import ValueHead, states_of
 from rlhf_assets.policy.weights import plain
 from rlhf_assets.reward.processes import Processes
 
@@ -78,15 +78,15 @@ class PpoLearner:
     ) -> dict[str, float]:
         """Accumulate a minibatch's gradients, clipped, over micro-batches; every token weighs the same in any split."""
         settings, device, model, mask = self.settings, self.compute.device, plain(self.policy), rollout.mask
-        tables = (assessment.log_probs, assessment.values, advantages, returns)
+        tables = (assessment.log_probs, assessment.values, assessment.paid, advantages, returns)
         tokens, sums = int(mask[rows].sum()), torch.zeros(len(SUMS), device=device)
         self.optimizer.zero_grad(set_to_none=True)
         for micro in self.processes.share(list(rollout.micro_batches(rows, settings.micro_batch_size))):
-            old_log_probs, old_values, advantage, target = (take(table, micro, mask, device) for table in tables)
+            old_log_probs, old_values, paid, advantage, target = (take(table, micro, mask, device) for table in tables)
             batch = rollout.batch(micro, model.config.pad_token_id, device)
             states = reply_states(model, batch, self.compute)
             log_probs = token_log_probs(model, states, batch.targets, settings.temperature, self.compute)
-            values = self.head(states if settings.value_shapes_trunk else states.detach())
+            values = self.head(states_of(states if settings.value_shapes_trunk else states.detach(), paid))
             surrogate, parts = policy_loss(log_probs, old_log_probs, advantage, settings.ratio_clip)
             error, value_clipped = value_loss(values, old_values, target, settings.value_clip)
             ((surrogate + settings.value_coefficient * error) / tokens).backward()

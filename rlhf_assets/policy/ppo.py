@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 import transformers
@@ -109,6 +110,8 @@ def check_asked(prompts: pd.DataFrame, settings: PpoSettings, score_steps: StepS
     """RlhfError where there is nothing to learn from."""
     if prompts.empty or settings.temperature == 0:
         raise RlhfError("PPO needs prompts and a temperature above 0; it learns from differing replies")
+    if settings.step_share and settings.whiten_rewards:
+        raise RlhfError("whiten_rewards changes the scale of what steps were paid; set it or step_share, not both")
     if settings.step_share and score_steps is None:
         raise RlhfError("step_share gives single steps a part of the reward and nothing scores them; set it to 0")
 
@@ -127,7 +130,12 @@ def looked_at(update: int, settings: PpoSettings) -> bool:
 
 
 class Choice:
-    """The round that the judge likes best, on the same prompts and with the same generators each time it looks."""
+    """The round that the judge likes best, on the same prompts and with the same generators each time it looks.
+
+    A later round takes the place of an earlier one only where it is better by more than the standard error of their
+    difference: rounds that the judge cannot tell apart differ in KL all the same, and the earlier one paid less of it
+    (the one-standard-error rule, Breiman 1984).
+    """
 
     def __init__(self, trainer: PpoTrainer, judge: Judge | None, settings: PpoSettings) -> None:
         self.trainer, self.judge, self.settings = trainer, judge, settings
@@ -139,7 +147,9 @@ class Choice:
             rows = asked.sample(min(settings.choice_prompts, len(asked)), random_state=settings.seed).to_dict("records")
         self.rows = rows
         self.judged: list[dict[str, float]] = []
-        self.best: list[torch.Tensor] | None = None  # the weights that it liked best
+        self.update: int | None = None  # the one whose policy is kept; None where nobody judged
+        self.best: list[torch.Tensor] | None = None  # its weights
+        self.scores: list[float] = []  # what the judge said of its replies
 
     def look(self) -> str:
         """Let the judge look at the policy as it now is, if it is time to, and say what came of it."""
@@ -147,17 +157,11 @@ class Choice:
         if self.judge is None or not self.rows or not looked_at(trainer.update, settings):
             return ""
         seeds = [seed_of(settings.seed, i) for i in range(len(self.rows))]
-        said = float(trainer.rollout(self.rows, seeds, self.judge.score).scores.mean())
-        self.judged.append({"update": trainer.update, "judge": said})
-        if self.update == trainer.update:
-            self.best = trainer.learner.snapshot()
-        return f", judge {said:.3f}"
-
-    @property
-    def update(self) -> int | None:
-        """The one whose policy is kept, the later of two that are judged alike; None where nobody judged."""
-        best = max(self.judged, key=lambda row: (row["judge"], row["update"]), default=None)
-        return None if best is None else int(best["update"])
+        scores = trainer.rollout(self.rows, seeds, self.judge.score).scores
+        self.judged.append({"update": trainer.update, "judge": float(scores.mean())})
+        if self.update is None or surely_better(scores, np.array(self.scores)):
+            self.update, self.best, self.scores = trainer.update, trainer.learner.snapshot(), scores.tolist()
+        return f", judge {scores.mean():.3f}"
 
     def settle(self) -> None:
         """Give the policy the weights of the chosen round."""
@@ -165,10 +169,17 @@ class Choice:
             self.trainer.learner.put_back(self.best)
 
     def state(self) -> dict[str, Any]:
-        return {"judged": self.judged, "best": self.best}
+        return {"judged": self.judged, "update": self.update, "best": self.best, "scores": self.scores}
 
     def go_on(self, state: dict[str, Any]) -> None:
-        self.judged, self.best = state["judged"], state["best"]
+        self.judged, self.update = state["judged"], state["update"]
+        self.best, self.scores = state["best"], state["scores"]
+
+
+def surely_better(scores: np.ndarray, than: np.ndarray) -> bool:
+    """Whether the mean of paired scores, (prompts,) both, is higher by more than its standard error."""
+    gain = scores - than
+    return bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 def fingerprint(

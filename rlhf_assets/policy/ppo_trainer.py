@@ -33,15 +33,17 @@ from rlhf_assets.policy.rewards import (
     overlong,
     token_rewards,
 )
-from rlhf_assets.policy.rollouts import Assessment, Rollout, Score, assess, reference_log_probs, texts_of
+from rlhf_assets.policy.rollouts import Assessment, Rollout, Score, assess, reference_log_probs, some, texts_of
 from rlhf_assets.policy.sampling import sample, seed_of
 from rlhf_assets.policy.settings import PpoSettings
-from rlhf_assets.policy.step_rewards import StepScore, per_reply, place, steps_of
-from rlhf_assets.policy.value import warm_up
+from rlhf_assets.policy.step_rewards import StepScore, before, increments, per_reply, place, steps_of
+from rlhf_assets.policy.value import catch_up, warm_up
 from rlhf_assets.policy.weights import context_length, load_policy, refresh, sampling_copy, with_lora
 from rlhf_assets.reward.processes import Processes
 
 log = logging.getLogger(__name__)
+
+STATES = 16_384  # of a round's tokens, enough to fit a layer to
 
 
 class PpoTrainer:
@@ -134,19 +136,20 @@ class PpoTrainer:
         scores = check_scores(np.array(self.processes.gather(list(own))), len(steps.rows))
         return replace(rollout, steps=steps, step_scores=scores)
 
-    def assess(self, rollout: Rollout, with_states: bool = False) -> Assessment:
-        """Log-probabilities of policy and reference and values, before any step of the round; states if asked for."""
+    def assess(self, rollout: Rollout) -> Assessment:
+        """Log-probabilities of policy and reference and values, before any step of the round."""
         settings = self.settings
+        paid, shown = before(self.paid_at_steps(rollout)) * rollout.mask, some(rollout.mask, STATES)
         micro = list(rollout.micro_batches(range(len(rollout.replies)), settings.micro_batch_size))
         own = self.processes.share(micro)
         with self.timed("policy"):
             head, temperature = self.learner.head, settings.temperature
-            seen = assess(rollout, own, self.policy, head, temperature, self.compute, with_states)
+            seen = assess(rollout, own, paid, shown, self.policy, head, temperature, self.compute)
         with self.timed("reference"):
             kept = reference_log_probs(rollout, own, self.policy, self.reference, settings.temperature, self.compute)
         tables = (self.processes.total(table.to(self.compute.device)).cpu() for table in (*seen, kept))
         log_probs, values, states, reference = tables
-        return Assessment(log_probs, reference, values, states[rollout.mask].to(self.compute.device))
+        return Assessment(log_probs, reference, values, paid, shown, states.to(self.compute.device))
 
     def calibrate(self) -> RewardScale:
         """Fit the reward's scale and the value head to replies of the reference policy, which is still this one."""
@@ -154,45 +157,63 @@ class PpoTrainer:
         log.info("ppo: %d replies of the SFT policy set the reward's scale", settings.calibration_prompts)
         rollout = self.collect(0, settings.calibration_prompts)
         self.scale = RewardScale.from_reference(rollout.scores, settings.reward_clip, settings.running_scale)
-        if rollout.steps is not None:
+        if self.score_steps is not None:
             self.step_scale = RewardScale.from_reference(
                 rollout.step_scores, settings.reward_clip, settings.running_scale
             )
-            outcome, of_steps = self.parts(rollout)
-            self.blend = 1 / max(
-                float((outcome + per_reply(of_steps, rollout.steps, len(outcome))).std()), SMALLEST_DEVIATION
-            )
-        assessment = self.assess(rollout, with_states=True)
+            of_steps = per_reply(self.steps_earn(rollout), rollout.steps, len(rollout.replies))
+            self.blend = 1 / max(float((self.answers_earn(rollout) + of_steps).std()), SMALLEST_DEVIATION)
+        assessment = self.assess(rollout)
         check_reference(rollout, assessment, self.compute)
         rewards = self.rewards(rollout, assessment)
         _, to_go = gae(rewards, torch.zeros_like(rewards), rollout.mask, settings.discount, gae_lambda=1.0)
-        warm_up(self.learner.head, assessment.states, to_go[rollout.mask], settings.value_shrinkage)
+        earned = to_go + assessment.paid
+        warm_up(self.learner.head, assessment.states, earned[assessment.shown], settings.value_shrinkage)
         return self.scale
 
-    def parts(self, rollout: Rollout) -> tuple[np.ndarray, np.ndarray]:
-        """What the replies (rows,) and their steps (steps,) earn, in deviations of both together on reference replies.
+    def answers_earn(self, rollout: Rollout) -> np.ndarray:
+        """What the whole answers earn (rows,), in deviations of this and the steps' part together on reference replies.
 
         Half of one thing and half of another vary less than either; undone, a nat of KL would cost more.
         """
-        outcome, share = self.scale(rollout.scores), self.settings.step_share
-        if rollout.steps is None or self.step_scale is None:
-            return outcome, np.zeros(0)
-        return self.blend * (1 - share) * outcome, self.blend * share * self.step_scale(rollout.step_scores)
+        share = 0.0 if self.step_scale is None else self.settings.step_share
+        return self.blend * (1 - share) * self.scale(rollout.scores)
+
+    def steps_earn(self, rollout: Rollout) -> np.ndarray:
+        """What each of the steps (steps,) earns, likewise; a reply is paid their mean."""
+        if self.step_scale is None:
+            return np.zeros(0)
+        return self.blend * self.settings.step_share * self.step_scale(rollout.step_scores)
 
     def rewards(self, rollout: Rollout, assessment: Assessment) -> torch.Tensor:
         """Token rewards (rows, tokens): the KL's price all along, each step's share at its end, the rest at the end."""
         settings = self.settings
-        earned, of_steps = self.parts(rollout)
-        outcome = torch.tensor(earned, dtype=torch.float32)
+        outcome = torch.tensor(self.answers_earn(rollout), dtype=torch.float32)
         outcome -= missing_stop(rollout.stopped, settings.missing_stop_penalty)
         outcome -= overlong(
             rollout.lengths, settings.max_new_tokens, settings.overlong_tokens, settings.overlong_penalty
         )
         ratio = log_ratio(assessment.log_probs, assessment.reference_log_probs)
-        rewards = token_rewards(outcome, ratio, rollout.mask, self.kl_coefficient)
-        if rollout.steps is not None:
-            rewards = place(rewards, rollout.steps, of_steps)
+        rewards = token_rewards(outcome, ratio, rollout.mask, self.kl_coefficient) + self.paid_at_steps(rollout)
         return whiten(rewards, rollout.mask, keep_mean=True) if settings.whiten_rewards else rewards
+
+    def paid_at_steps(self, rollout: Rollout) -> torch.Tensor:
+        """What each step is paid at its last token, (rows, tokens)."""
+        return place(increments(self.steps_earn(rollout), rollout.steps), rollout.steps, rollout.mask)
+
+    def advantages(
+        self, rollout: Rollout, assessment: Assessment, rewards: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Advantages, and what the value head is to learn, both (rows, tokens).
+
+        The head says what a reply will have earned in all. What is paid already is known and taken off: a value that
+        did not know it would find each end of a reply worse than expected, and the policy would learn not to stop.
+        """
+        settings, to_come = self.settings, assessment.values - assessment.paid
+        advantages, to_go = gae(rewards, to_come, rollout.mask, settings.discount, settings.gae_lambda)
+        if settings.whiten_advantages:
+            advantages = whiten(advantages, rollout.mask, keep_mean=False)
+        return advantages, to_go + assessment.paid
 
     def round(self) -> dict[str, float]:
         """One round; returns its figures, which `history` keeps."""
@@ -205,11 +226,11 @@ class PpoTrainer:
         self.scale.observe(rollout.scores)
         if self.step_scale is not None:
             self.step_scale.observe(rollout.step_scores)
-        advantages, returns = gae(rewards, assessment.values, rollout.mask, settings.discount, settings.gae_lambda)
-        if settings.whiten_advantages:
-            advantages = whiten(advantages, rollout.mask, keep_mean=False)
+        advantages, returns = self.advantages(rollout, assessment, rewards)
         with self.timed("learning"):
             learned = self.learner.learn(rollout, assessment, advantages, returns, first=update == 1)
+            shown = returns[assessment.shown]
+            catch_up(self.learner.head, assessment.states, shown, settings.value_shrinkage)
         figures = {
             "update": update,
             **round_figures(rollout, assessment, rewards, returns),

@@ -14,7 +14,7 @@ from rlhf_assets.policy.batching import Batch, length_groups, pad_right, reply_m
 from rlhf_assets.policy.log_probs import reply_states, token_log_probs
 from rlhf_assets.policy.sampling import Reply
 from rlhf_assets.policy.step_rewards import Steps
-from rlhf_assets.policy.value import ValueHead
+from rlhf_assets.policy.value import ValueHead, states_of
 from rlhf_assets.policy.weights import plain
 
 Score = Callable[[list[str], list[str], list[str]], np.ndarray]  # queries, responses, contexts -> (rows,)
@@ -22,13 +22,13 @@ Score = Callable[[list[str], list[str], list[str]], np.ndarray]  # queries, resp
 
 @dataclass(frozen=True)
 class Rollout:
-    """Replies with their prompts and the scores of their texts, row by row; with their steps where these are scored."""
+    """Replies with their prompts and the scores of their texts, row by row; and their steps, where these are scored."""
 
     prompts: list[list[int]]
     replies: list[Reply]
     texts: list[str]
     scores: np.ndarray
-    steps: Steps | None = None
+    steps: Steps = field(default_factory=Steps)
     step_scores: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property
@@ -66,34 +66,38 @@ class Assessment:
     log_probs: torch.Tensor
     reference_log_probs: torch.Tensor
     values: torch.Tensor
-    states: torch.Tensor  # (response tokens, d) on the device, in the order of `tensor[mask]`; d 0 where not asked for
+    paid: torch.Tensor  # for the steps before a token
+    shown: torch.Tensor  # bool, the tokens whose states are kept
+    states: torch.Tensor  # (tokens shown, d + 1) on the device, in the order of `tensor[shown]`
 
 
 @torch.no_grad()
 def assess(
     rollout: Rollout,
     groups: Sequence[list[int]],
+    paid: torch.Tensor,
+    shown: torch.Tensor,
     policy: Any,
     head: ValueHead,
     temperature: float,
     compute: Compute,
-    with_states: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The policy's log-probabilities and values (rows, tokens), and the states (rows, tokens, d) that they rest on.
+    """The policy's log-probabilities and values (rows, tokens), and the states (tokens shown, d + 1) of the values.
 
-    States are much to keep: not asked for, their d is 0. Of the rows in `groups` alone, 0 elsewhere. Raises RlhfError
-    when the policy gives NaN.
+    paid, shown: (rows, tokens). Of the rows in `groups` alone, 0 elsewhere. Raises RlhfError when the policy gives NaN.
     """
     mask, model = rollout.mask, plain(policy)
     log_probs, values = torch.zeros(mask.shape), torch.zeros(mask.shape)
-    states = torch.zeros((*mask.shape, head.in_features if with_states else 0))
+    states, row_of = torch.zeros(int(shown.sum()), head.in_features), torch.zeros(mask.shape, dtype=torch.long)
+    row_of[shown] = torch.arange(len(states))
     for rows in groups:
         batch = rollout.batch(rows, model.config.pad_token_id, compute.device)
         hidden = reply_states(model, batch, compute)
         put(log_probs, rows, mask, token_log_probs(model, hidden, batch.targets, temperature, compute))
-        put(values, rows, mask, head(hidden))
-        if with_states:
-            put(states, rows, mask, hidden.float())
+        read = states_of(hidden, take(paid, rows, mask, compute.device))
+        put(values, rows, mask, head(read))
+        kept = shown[rows][mask[rows]]
+        states[row_of[rows][shown[rows]]] = read[kept.to(read.device)].cpu()
     if not (log_probs.isfinite().all() and values.isfinite().all()):
         raise RlhfError("the policy's log-probabilities are not finite; it diverged, lower the learning rate")
     return log_probs, values, states
@@ -112,6 +116,12 @@ def reference_log_probs(
             hidden = reply_states(model, batch, compute)
             put(table, rows, mask, token_log_probs(model, hidden, batch.targets, temperature, compute))
     return table
+
+
+def some(mask: torch.Tensor, most: int) -> torch.Tensor:
+    """At most so many of the True ones of a mask, evenly spread over all."""
+    number = mask.flatten().cumsum(0).reshape(mask.shape) - 1
+    return mask & (number % -(-int(mask.sum()) // most) == 0)
 
 
 def put(table: torch.Tensor, rows: Sequence[int], mask: torch.Tensor, tokens: torch.Tensor) -> None:

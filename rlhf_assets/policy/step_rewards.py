@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -24,15 +24,15 @@ class Steps:
     and, as JSON, those before it.
     """
 
-    rows: list[int]
-    ends: list[int]
-    texts: list[str]
-    before: list[str]
+    rows: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    before: list[str] = field(default_factory=list)
 
 
 def steps_of(tokenizer: PreTrainedTokenizerBase, replies: Sequence[Reply], texts: Sequence[str]) -> Steps:
     """The steps of replies with these texts, as people rate them; a blank reply has none."""
-    found = Steps([], [], [], [])
+    found = Steps()
     for row, (reply, text) in enumerate(zip(replies, texts, strict=True)):
         steps = split_steps(text)
         found.rows.extend([row] * len(steps))
@@ -74,9 +74,13 @@ def per_reply(earned: np.ndarray, steps: Steps, replies: int) -> np.ndarray:
     return np.bincount(steps.rows, weights=increments(earned, steps), minlength=replies)
 
 
-def place(rewards: torch.Tensor, steps: Steps, earned: np.ndarray) -> torch.Tensor:
-    """Add to rewards (rows, tokens) the increments of what the steps earned (steps,), each at its step's last token."""
-    placed, where = rewards.clone(), torch.tensor([steps.rows, steps.ends], dtype=torch.long)
-    each = torch.tensor(increments(earned, steps), dtype=torch.float32)
-    placed.index_put_((where[0], where[1]), each, accumulate=True)
+def place(values: np.ndarray, steps: Steps, mask: torch.Tensor) -> torch.Tensor:
+    """A table like the mask (rows, tokens) with each step's value (steps,) at the step's last token, 0 elsewhere."""
+    placed, where = torch.zeros(mask.shape), torch.tensor([steps.rows, steps.ends], dtype=torch.long)
+    placed.index_put_((where[0], where[1]), torch.tensor(values, dtype=torch.float32), accumulate=True)
     return placed
+
+
+def before(placed: torch.Tensor) -> torch.Tensor:
+    """What stands before each token of its row, summed; (rows, tokens) both."""
+    return placed.cumsum(1) - placed

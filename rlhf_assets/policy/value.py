@@ -1,25 +1,31 @@
-"""The value head: one linear layer on the last hidden state of the policy's trunk."""
+"""The value head: one linear layer on the last hidden state of the policy's trunk, and on what steps were paid."""
 
 import torch
 from torch import nn
 
 
 class ValueHead(nn.Linear):
-    """How much reward is still to come, from a token's hidden state.
+    """What a reply will have earned when it ends, of KL from this token on, by the token's state.
 
-    Weights N(0, 1/sqrt(d+1)) and bias 0 (Huang 2024) until `warm_up` fits them. The hidden state that predicts a token
-    is the state before that token, so the same position gives its value.
+    A state is the hidden state that predicts the token, which is the one before it, and what the steps before it were
+    paid, their mean (0 where steps are not rewarded). Weights N(0, 1/sqrt(d+1)) and bias 0 (Huang 2024) until
+    `warm_up` fits them.
     """
 
     def __init__(self, hidden_size: int, generator: torch.Generator) -> None:
-        super().__init__(hidden_size, 1)
+        super().__init__(hidden_size + 1, 1)
         with torch.no_grad():
             self.weight.normal_(0, (hidden_size + 1) ** -0.5, generator=generator)
             self.bias.zero_()
 
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """hidden: (..., d) in any float type. Returns values (...) in float32."""
-        return super().forward(hidden.float()).squeeze(-1)
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """states: (..., d + 1) float32, as `states_of` makes them. Returns values (...)."""
+        return super().forward(states).squeeze(-1)
+
+
+def states_of(hidden: torch.Tensor, paid: torch.Tensor) -> torch.Tensor:
+    """States (..., d + 1), float32, of hidden states (..., d) in any float type and what steps were paid (...)."""
+    return torch.cat([hidden.float(), paid[..., None]], dim=-1)
 
 
 def explained_variance(values: torch.Tensor, returns: torch.Tensor) -> float:
@@ -30,15 +36,26 @@ def explained_variance(values: torch.Tensor, returns: torch.Tensor) -> float:
 
 @torch.no_grad()
 def warm_up(head: ValueHead, states: torch.Tensor, returns: torch.Tensor, shrinkage: float) -> None:
-    """Fit the head to rewards-to-go of the reference policy before the policy moves: ridge regression, in one step.
+    """`catch_up` from 0, on the reference policy's replies, before the policy moves."""
+    head.weight.zero_()
+    head.bias.zero_()
+    catch_up(head, states, returns, shrinkage)
 
-    states: (tokens, d) of its replies; returns: (tokens,). Tokens of one reply share its outcome, so there are far
-    fewer independent rows than tokens: `shrinkage`, in units of the states' mean variance, keeps the rest near 0.
+
+@torch.no_grad()
+def catch_up(head: ValueHead, states: torch.Tensor, returns: torch.Tensor, shrinkage: float) -> None:
+    """Add to the head the ridge regression of what it leaves of the returns.
+
+    states: (tokens, d + 1); returns: (tokens,). Tokens of one reply share its outcome, so there are far fewer
+    independent rows than tokens: `shrinkage`, in units of the hidden states' mean variance, keeps what is added near 0,
+    but for the bias and the weight of what steps were paid.
     """
-    x, y = states.double().cpu(), returns.double().cpu()
+    place = torch.device("cpu") if states.device.type == "mps" else states.device  # which has no float64
+    x, y = states.to(place).double(), (returns.to(states.device) - head(states)).to(place).double()
     mean = x.mean(0)
     gram = (x - mean).T @ (x - mean)
-    gram.diagonal().add_(shrinkage * gram.diagonal().mean())
-    weight = torch.linalg.lstsq(gram, ((x - mean).T @ (y - y.mean()))[:, None]).solution[:, 0]  # 0 for states all alike
-    head.weight.copy_(weight[None])
-    head.bias.copy_(y.mean() - mean @ weight)
+    hidden = gram.diagonal()[:-1]
+    hidden.add_(shrinkage * hidden.mean())
+    weight = torch.linalg.pinv(gram, hermitian=True) @ ((x - mean).T @ (y - y.mean()))  # 0 for inputs all alike
+    head.weight.add_(weight[None])
+    head.bias.add_(y.mean() - mean @ weight)

@@ -12,7 +12,7 @@ from benchmarks.step_rewards import ANSWER, OUTCOME, PLACED, SHARE, OutcomeWithS
 from rlhf_assets.compute import Compute
 from rlhf_assets.policy.rewards import RewardScale, token_rewards
 from rlhf_assets.policy.sampling import Reply
-from rlhf_assets.policy.step_rewards import place, steps_of
+from rlhf_assets.policy.step_rewards import increments, place, steps_of
 from rlhf_assets.policy.weights import load_policy
 from rlhf_assets_tests.tiny_models import tiny_llama
 
@@ -57,7 +57,7 @@ def test_outcome_and_placed_pay_a_reply_the_same(tmp_path: Path) -> None:
     scales = [RewardScale.from_reference(scores, clip=5, running=False) for scores in (answers, earned)]
     whole = torch.tensor((1 - SHARE) * scales[0](answers), dtype=torch.float32)
     rewards = token_rewards(whole, torch.zeros(mask.shape), mask, 0.0)
-    placed = place(rewards, steps, SHARE * scales[1](earned)).sum(1)
+    placed = (rewards + place(increments(SHARE * scales[1](earned), steps), steps, mask)).sum(1)
     outcome = OutcomeWithSteps(of_answers, of_steps, SHARE)(queries, ANSWERS, contexts)
     assert placed.tolist() == pytest.approx(outcome.tolist(), abs=1e-6)
 

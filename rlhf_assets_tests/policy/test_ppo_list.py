@@ -22,7 +22,7 @@ from rlhf_assets.policy.batching import pad_left, pad_right, positions
 from rlhf_assets.policy.history import check_reference, check_unmoved, round_figures
 from rlhf_assets.policy.ppo_trainer import PpoTrainer
 from rlhf_assets.policy.rewards import RewardScale, token_rewards
-from rlhf_assets.policy.rollouts import Assessment, Rollout
+from rlhf_assets.policy.rollouts import Assessment, Rollout, some
 from rlhf_assets.policy.sampling import Reply, sample
 from rlhf_assets.policy.settings import PpoSettings
 from rlhf_assets.policy.value import ValueHead, explained_variance
@@ -252,7 +252,6 @@ def test_line_12_step_rewards_and_outcome_stand_where_they_were_earned(llama: Pa
     assert rollout.step_scores.tolist() == [9, 5]
     assessment = one.assess(rollout)
     rewards = one.rewards(rollout, assessment)
-    assert rollout.steps is not None
     first, second = rollout.steps.ends
     expected = torch.zeros(rewards.shape)
     expected[0, first], expected[0, second] = 0.25 * (9 - 8), 0.25 * ((9 - 8 + 5 - 8) / 2 - (9 - 8))
@@ -262,6 +261,7 @@ def test_line_12_step_rewards_and_outcome_stand_where_they_were_earned(llama: Pa
     assert_close(to_go[0, 0], torch.tensor(0.25 - 0.5 + 1.5))  # the sum of all
     assert_close(to_go[0, first + 1], torch.tensor(-0.5 + 1.5))  # the first step's is no longer to come
     assert_close(to_go[0, -1], torch.tensor(1.5))
+    one.step_scale = None
     alone = one.rewards(Rollout(rollout.prompts, rollout.replies, rollout.texts, rollout.scores), assessment)
     assert alone[0].nonzero().flatten().tolist() == [rewards.shape[1] - 1]
     assert alone[0, -1] == 2.0
@@ -287,6 +287,40 @@ def test_line_11_whitened_rewards_keep_their_mean_and_whitened_advantages_have_n
     of_round, _, advantages, _ = learned[0]
     assert advantages[of_round.mask].mean().item() == pytest.approx(0, abs=1e-5)
     assert advantages[of_round.mask].std(correction=0).item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("gae_lambda", [0.95, 1.0])
+def test_line_12_placing_changes_what_the_value_knows_and_nothing_else(
+    llama: Path, prompts: pd.DataFrame, gae_lambda: float
+):
+    """A head that does not read what steps were paid gives each token the credit of a reward that all comes last.
+
+    It says what a reply earns in all; did nobody take off what is paid, it would be too high at each reply's end.
+    """
+    one = trainer(llama, prompts, step_share=0.5, kl_coefficient=0.0, gae_lambda=gae_lambda, whiten_advantages=False)
+    one.score_steps = by_length
+    one.calibrate()
+    with torch.no_grad():
+        one.learner.head.weight[0, -1] = 0
+    texts = ["1. Ask me\n2. Go\n3. Wait for it", "Ask\n\nGo on and on"]
+    tokens = [one.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    replies = [Reply([*own, one.tokenizer.eos_token_id], [-1.0] * (len(own) + 1), True) for own in tokens]
+    rollout = Rollout([[5, 6], [7]], replies, texts, np.array([2.0, -1.0]))
+    rollout = one.with_steps(rollout, [{"query": "Why?", "context": "[]"}] * 2, by_length)
+    assessment = one.assess(rollout)
+    rewards, mask = one.rewards(rollout, assessment), rollout.mask
+    assert [int((row != 0).sum()) for row in rewards] == [4, 3]
+    at_the_end = torch.zeros(rewards.shape)
+    at_the_end[torch.arange(2), mask.sum(1) - 1] = rewards.sum(1)
+    placed, learned = one.advantages(rollout, assessment, rewards)
+    outcome, returns = gae(at_the_end, assessment.values, mask, 1.0, gae_lambda)
+    assert_close(placed, outcome)
+    assert_close(learned, returns)
+    first, second, _ = rollout.steps.ends[:3]
+    earned = one.steps_earn(rollout)
+    assert assessment.paid[0, [0, first]].tolist() == [0, 0]
+    assert assessment.paid[0, second].item() == pytest.approx(earned[0])
+    assert assessment.paid[0, mask[0].sum() - 1].item() == pytest.approx(earned[:3].mean())
 
 
 @pytest.mark.parametrize("share", [0.2, 0.9])
@@ -338,11 +372,36 @@ def test_line_13_value_head_starts_as_written_and_is_warmed_up_before_the_policy
     for name, weight in one.policy.state_dict().items():
         assert_close(weight, before[name], atol=0, rtol=0)
     rollout = one.collect(5, 8)
-    assessment = one.assess(rollout, with_states=True)
+    assessment = one.assess(rollout)
     _, to_go = gae(one.rewards(rollout, assessment), torch.zeros(rollout.mask.shape), rollout.mask, 1.0, 1.0)
     cold = start(assessment.states).detach()
     warm, returns = assessment.values[rollout.mask], to_go[rollout.mask]
     assert (warm - returns).square().mean() < 0.8 * (cold - returns).square().mean()
+
+
+def test_line_13_the_value_head_has_caught_up_with_a_round_when_it_ends(llama: Path, prompts: pd.DataFrame):
+    """The reward rises by more in a round than the value may by its clip; a value that lags finds every end good."""
+    one = trainer(llama, prompts)
+    one.calibrate()
+    one.scale.bias += 2
+    seen, learned = [], []
+    one.assess = lambda rollout: seen.append(type(one).assess(one, rollout)) or seen[-1]
+    one.advantages = lambda *given: learned.append(type(one).advantages(one, *given)) or learned[-1]
+    one.round()
+    (assessment,), ((_, returns),) = seen, learned
+    assert (returns - assessment.values)[assessment.shown].mean().item() > 1
+    left = returns[assessment.shown] - one.learner.head(assessment.states).detach()
+    assert left.mean().item() == pytest.approx(0, abs=1e-4)
+
+
+def test_line_13_a_long_round_shows_the_head_some_tokens_of_each_part():
+    mask = torch.ones((4, 5), dtype=torch.bool)
+    mask[1, 2:] = False
+    shown = some(mask, 6)
+    assert shown.sum() == 6
+    assert shown.sum(1).tolist() == [2, 1, 1, 2]
+    assert not (shown & ~mask).any()
+    assert some(mask, 17).equal(mask)
 
 
 def test_line_14_gae_equals_a_plain_loop():
@@ -508,11 +567,11 @@ def test_line_18_figures_are_those_of_the_rollout(llama: Path, prompts: pd.DataF
 # Trust
 
 
-@pytest.mark.parametrize(("said", "chosen"), [((3, 2, 1), 2), ((1, 3, 2), 4), ((1, 2, 3), 5), ((2, 2, 1), 4)], ids=str)
+@pytest.mark.parametrize(("said", "chosen"), [((3, 2, 1), 2), ((1, 3, 2), 4), ((1, 2, 3), 5), ((2, 2, 1), 2)], ids=str)
 def test_line_21_the_policy_that_the_judge_likes_best_is_kept(
     said: tuple[int, ...], chosen: int, llama: Path, prompts: pd.DataFrame
 ):
-    """It looks after the second, the fourth and the last of five updates; of two that are alike the later is kept."""
+    """It looks after the second, the fourth and the last of five updates; of two that are alike the earlier is kept."""
     opinions = iter(said)
     one = trainer(llama, prompts, updates=5, choice_updates=2, choice_prompts=4)
     judge = ppo.Judge(lambda queries, *_: np.full(len(queries), float(next(opinions))), prompts.head(9))
@@ -528,3 +587,13 @@ def test_line_21_the_policy_that_the_judge_likes_best_is_kept(
     kept = one.learner.snapshot()
     same = [all(map(torch.equal, kept, after)) for after in weights]
     assert same == [update == chosen for update in range(1, 6)]
+
+
+def test_line_21_a_later_round_must_be_better_by_more_than_the_error():
+    before = np.array([0.1, 0.2, 0.3, 0.4])
+    by_chance = np.array([0.5, -0.3, 0.3, -0.3])  # mean 0.05, deviation 0.412, error 0.206
+    for_sure = np.array([0.06, 0.04, 0.05, 0.05])
+    assert not ppo.surely_better(before + by_chance, before)
+    assert ppo.surely_better(before + for_sure, before)
+    assert not ppo.surely_better(before, before)
+    assert not ppo.surely_better(before - for_sure, before)

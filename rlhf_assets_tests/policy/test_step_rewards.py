@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from rlhf_assets.policy.answers import decode
 from rlhf_assets.policy.chat import load_tokenizer
 from rlhf_assets.policy.sampling import Reply
-from rlhf_assets.policy.step_rewards import Steps, per_reply, place, steps_of
+from rlhf_assets.policy.step_rewards import Steps, before, increments, per_reply, place, steps_of
 
 
 def said(text: str, tokenizer: object) -> Reply:
@@ -49,19 +49,19 @@ def test_each_step_is_shown_with_those_before_it(llama: Path) -> None:
 
 def test_steps_of_a_reply_earn_their_mean_each_at_its_place() -> None:
     steps = Steps(rows=[0, 0, 2], ends=[1, 3, 0], texts=["a", "b", "c"], before=["[]"] * 3)
-    rewards = torch.full((3, 4), 0.25)
-    placed = place(rewards, steps, np.array([1.0, 3.0, -2.0]))
-    assert_close(placed - 0.25, torch.tensor([[0, 1.0, 0, 1.0], [0, 0, 0, 0], [-2.0, 0, 0, 0]]))
-    assert (rewards == 0.25).all()
+    mask = torch.ones((3, 4), dtype=torch.bool)
+    placed = place(increments(np.array([1.0, 3.0, -2.0]), steps), steps, mask)
+    assert_close(placed, torch.tensor([[0, 1.0, 0, 1.0], [0, 0, 0, 0], [-2.0, 0, 0, 0]]))
+    assert_close(before(placed), torch.tensor([[0, 0, 1.0, 1.0], [0, 0, 0, 0], [0, -2.0, -2.0, -2.0]]))
     assert per_reply(np.array([1.0, 3.0, -2.0]), steps, 3).tolist() == [2, 0, -2]
-    assert_close(place(rewards, Steps([], [], [], []), np.zeros(0)), rewards)
+    assert_close(place(np.zeros(0), Steps(), mask), torch.zeros(3, 4))
 
 
 def test_one_more_step_as_good_as_the_mean_earns_nothing_and_a_worse_one_costs() -> None:
     def to_come(earned: list[float]) -> float:
         """What a reply still earns after its second step, with as many steps as are given."""
         steps = Steps([0] * len(earned), list(range(len(earned))), ["a"] * len(earned), ["[]"] * len(earned))
-        return float(place(torch.zeros(1, 4), steps, np.array(earned))[0, 2:].sum())
+        return float(increments(np.array(earned), steps)[2:].sum())
 
     assert to_come([1.0, 3.0]) == 0
     assert to_come([1.0, 3.0, 2.0]) == 0
