@@ -115,8 +115,11 @@ def scores_of(outcome: EvaluationOutcome, scorers: Sequence[str]) -> dict[str, d
 def gao(kl: np.ndarray, gain: np.ndarray) -> dict[str, float | None]:
     """a and b of gain = d (a - b log d), d = sqrt(kl), by least squares, and R2; both (rounds,), kl above 0.
 
-    `best_kl` is where the fitted gain is highest; None where it does not turn within `max_kl`, the furthest seen.
+    `best_kl` is where the fitted gain is highest; None where it does not turn within `max_kl`, the furthest seen. Of
+    fewer than three rounds there is no curve.
     """
+    if len(kl) < 3:
+        return {**dict.fromkeys(("a", "b", "r2", "best_kl", "max_kl")), "rounds": len(kl)}
     d = np.sqrt(kl)
     terms = np.column_stack([d, -d * np.log(d)])
     (a, b), *_ = np.linalg.lstsq(terms, gain, rcond=None)
@@ -134,21 +137,23 @@ def gao(kl: np.ndarray, gain: np.ndarray) -> dict[str, float | None]:
 
 def curve(cells: list[dict[str, Any]], scorer: str) -> dict[str, float | None]:
     """`gao` of all seeds' rounds. A round whose estimated KL is not above 0 says nothing of d and is left out."""
-    kl, gain = np.array(
+    points = np.array(
         [
             (row["kl"], (row[scorer] - one["start"][scorer]) / one["start"][f"{scorer}_deviation"])
             for one in cells
             for row in one["history"]
             if row["kl"] > 0
         ]
-    ).T
-    return gao(kl, gain)
+    )
+    return gao(*points.reshape(-1, 2).T)
 
 
 def gain_at(fitted: Mapping[str, Any], kl: float) -> float | None:
     """The gain that a curve of `gao` expects at that KL; None beyond what it has seen."""
+    if fitted["max_kl"] is None or kl > fitted["max_kl"]:
+        return None
     d = math.sqrt(kl)
-    return None if kl > fitted["max_kl"] else float(d * (fitted["a"] - fitted["b"] * math.log(d)))
+    return float(d * (fitted["a"] - fitted["b"] * math.log(d)))
 
 
 def made_of(world: World, settings: PpoSettings, compute: Compute) -> dict[str, Any]:

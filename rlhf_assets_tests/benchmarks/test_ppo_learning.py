@@ -31,10 +31,11 @@ def test_the_curve_that_points_lie_on_is_found() -> None:
 
 def test_gains_are_over_sft_in_its_deviations_and_rounds_at_no_distance_are_left_out() -> None:
     start = {"gold": 0.4, "gold_deviation": 0.1}
-    history = [{"kl": kl, "gold": 0.4 + 0.1 * 3 * kl**0.5} for kl in (4.0, 9.0)]
+    history = [{"kl": kl, "gold": 0.4 + 0.1 * 3 * kl**0.5} for kl in (4.0, 9.0, 16.0)]
+    assert curve([{"start": start, "history": history[:2]}], "gold")["a"] is None
     found = curve([{"start": start, "history": [{"kl": -0.01, "gold": 0.9}, *history]}], "gold")
     assert (found["a"], found["b"]) == pytest.approx((3, 0))
-    assert found["rounds"] == 2
+    assert found["rounds"] == 3
 
 
 def test_wins_and_differences_are_paired_by_seed_and_prompt() -> None:
