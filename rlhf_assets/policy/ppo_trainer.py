@@ -1,8 +1,8 @@
 """The policy with everything that changes while PPO trains it: one round of it, and its state for a checkpoint.
 
 A round: sample replies, score their texts, recompute old log-probabilities and values, price the KL, estimate
-advantages, learn in minibatches. Before the first round the reference policy's own replies set the reward's scale
-and warm the value head up.
+advantages, learn in minibatches, let the value head catch up. Before the first round the reference policy's own replies
+set the reward's scale and warm the value head up.
 """
 
 import copy
