@@ -7,7 +7,6 @@ SFT and PPO answer the held-out prompts. Intervals are over seeds and prompts. A
 
 import argparse
 import json
-import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,6 @@ from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
 from rlhf_assets.storage.database import admin_url, connect
 from rlhf_assets.storage.environment import load_env
 from rlhf_assets.storage.home import artifact_root, home
-
-log = logging.getLogger("rlhf_assets.benchmarks")
 
 SEEDS = (0, 1, 2, 3)
 SCORERS = ("gold", "judge")

@@ -1,4 +1,4 @@
-"""Our PPO against TRL's, the last that had it: `python -m benchmarks.ppo_speed` (half an hour on two cores).
+"""Our PPO against TRL's, the last that had it: `python -m benchmarks.ppo_speed`.
 
 Both sides start from the small policy (`benchmarks.small_world`), which stops by itself after replies of many lengths,
 and learn from one reward model that has the policy's architecture and tokenizer (`benchmarks.shared_reward`), which TRL

@@ -1,4 +1,4 @@
-"""The small policy that PPO's statistics come from, and who judges it: `python -m benchmarks.small_world` (5 minutes).
+"""The small policy that PPO's statistics come from, and who judges it: `python -m benchmarks.small_world`.
 
 A Llama of 2.6 million parameters with a vocabulary of its own, trained from nothing on all rated answers of the demo's
 training side by plain next-token learning: it answers in numbered steps of poor English and stops by itself after as
@@ -55,7 +55,7 @@ class SmallPolicySettings(Settings):
     layers: int = Field(4, description="With the width, 2.6 million parameters: seeds in minutes.")
     width: int = Field(192, description="Of the hidden states, in heads of 64.")
     context: int = Field(512, description="Tokens of prompt and reply together.")
-    passes: int = Field(4, description="Over the 1,657 answers, 104 steps each; more only learn them by heart.", gt=0)
+    passes: int = Field(4, description="Over the 1,657 answers, 104 steps each; six learned them by heart.", gt=0)
     batch_size: int = Field(16, description="Answers to one optimizer step.", gt=0)
     learning_rate: float = Field(2e-3, description="Peak, after a tenth of the steps; cosine to zero.")
     seed: int = Field(0, description="Initialises the weights and orders the answers.")

@@ -33,7 +33,7 @@ from rlhf_assets.policy.rewards import (
     overlong,
     token_rewards,
 )
-from rlhf_assets.policy.rollouts import Assessment, Rollout, Score, assess, reference_log_probs, some, texts_of
+from rlhf_assets.policy.rollouts import Assessment, Rollout, Score, assess, reference_log_probs, texts_of, thinned
 from rlhf_assets.policy.sampling import sample, seed_of
 from rlhf_assets.policy.settings import PpoSettings
 from rlhf_assets.policy.step_rewards import StepScore, before, increments, per_reply, place, steps_of
@@ -139,7 +139,7 @@ class PpoTrainer:
     def assess(self, rollout: Rollout) -> Assessment:
         """Log-probabilities of policy and reference and values, before any step of the round."""
         settings = self.settings
-        paid, shown = before(self.paid_at_steps(rollout)) * rollout.mask, some(rollout.mask, STATES)
+        paid, shown = before(self.paid_at_steps(rollout)) * rollout.mask, thinned(rollout.mask, STATES)
         micro = list(rollout.micro_batches(range(len(rollout.replies)), settings.micro_batch_size))
         own = self.processes.share(micro)
         with self.timed("policy"):

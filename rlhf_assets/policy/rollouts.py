@@ -118,7 +118,7 @@ def reference_log_probs(
     return table
 
 
-def some(mask: torch.Tensor, most: int) -> torch.Tensor:
+def thinned(mask: torch.Tensor, most: int) -> torch.Tensor:
     """At most so many of the True ones of a mask, evenly spread over all."""
     number = mask.flatten().cumsum(0).reshape(mask.shape) - 1
     return mask & (number % -(-int(mask.sum()) // most) == 0)

@@ -22,7 +22,7 @@ from rlhf_assets.policy.batching import pad_left, pad_right, positions
 from rlhf_assets.policy.history import check_reference, check_unmoved, round_figures
 from rlhf_assets.policy.ppo_trainer import PpoTrainer
 from rlhf_assets.policy.rewards import RewardScale, token_rewards
-from rlhf_assets.policy.rollouts import Assessment, Rollout, some
+from rlhf_assets.policy.rollouts import Assessment, Rollout, thinned
 from rlhf_assets.policy.sampling import Reply, sample
 from rlhf_assets.policy.settings import PpoSettings
 from rlhf_assets.policy.value import ValueHead, explained_variance
@@ -397,11 +397,11 @@ def test_line_13_the_value_head_has_caught_up_with_a_round_when_it_ends(llama: P
 def test_line_13_a_long_round_shows_the_head_some_tokens_of_each_part():
     mask = torch.ones((4, 5), dtype=torch.bool)
     mask[1, 2:] = False
-    shown = some(mask, 6)
+    shown = thinned(mask, 6)
     assert shown.sum() == 6
     assert shown.sum(1).tolist() == [2, 1, 1, 2]
     assert not (shown & ~mask).any()
-    assert some(mask, 17).equal(mask)
+    assert thinned(mask, 17).equal(mask)
 
 
 def test_line_14_gae_equals_a_plain_loop():
