@@ -1,7 +1,7 @@
 """Reward models as they are materialized: their gates, their page, and the drift of the model before."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -24,6 +24,7 @@ from rlhf_assets_tests.defs.by_hand import (
     with_frames,
 )
 from rlhf_assets_tests.defs.feedback import TOPICS
+from rlhf_assets_tests.defs.world import freshly_loaded
 from rlhf_assets_tests.reward.votes import votes
 from rlhf_assets_tests.tiny_models import tiny_encoder
 
@@ -34,13 +35,13 @@ OWN = {"epochs": 1, "learning_rate": 5e-4}
 
 
 @pytest.fixture
-def trained_as_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
+def trained_as_own(tmp_path: Path) -> Iterator[dict]:
     """Settings that are the project's own, so that a model is no experiment."""
     own = {**OWN, "base_model": str(tiny_encoder(tmp_path / "encoder"))}
     lines = [f"{name} = {value!r}" for name, value in own.items()]
     (tmp_path / "own.toml").write_text("\n".join(["[RewardSettings]", *lines]))
-    monkeypatch.setenv("RLHF_SETTINGS", str(tmp_path / "own.toml"))
-    return own
+    with freshly_loaded({"RLHF_SETTINGS": str(tmp_path / "own.toml")}):
+        yield own
 
 
 def rows(number: int, first_query: int, seed: int) -> pd.DataFrame:
@@ -197,15 +198,15 @@ def test_a_bad_model_is_refused_by_name_and_feeds_no_policy(
     ids=["made before the gates", "a figure that a gate refuses", "a bound that has changed"],
 )
 def test_an_accepted_model_that_todays_gates_refuse_feeds_no_policy(
-    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figures: dict, own: str, said: str
+    store: ArtifactStore, tmp_path: Path, figures: dict, own: str, said: str
 ) -> None:
-    from rlhf_assets.defs.policy.ppo_policy import ppo_policy
-
     (tmp_path / "own.toml").write_text(f"[RewardSettings]\n{own}")
-    monkeypatch.setenv("RLHF_SETTINGS", str(tmp_path / "own.toml"))
     model = lay(store, "reward_model", WEEK, figures=figures)
     lay_policy(store, "sft_policy")
-    result = materialize(ppo_policy, store)
+    with freshly_loaded({"RLHF_SETTINGS": str(tmp_path / "own.toml")}):
+        from rlhf_assets.defs.policy.ppo_policy import ppo_policy
+
+        result = materialize(ppo_policy, store)
     assert result.success
     (skipped,) = result.get_asset_observation_events()
     told = str(skipped.asset_observation_data.asset_observation.metadata["skipped"].value)

@@ -126,12 +126,14 @@ def freshly_loaded(values: Mapping[str, str]) -> Iterator[None]:
         for name, value in values.items():
             patch.setenv(name, value)
         kept = forget()
-        yield
-        forget()
-        sys.modules.update(kept)
-        for name, module in kept.items():  # a package knows its modules by attribute too
-            parent, _, child = name.rpartition(".")
-            setattr(sys.modules[parent], child, module)
+        try:
+            yield
+        finally:
+            forget()
+            sys.modules.update(kept)
+            for name, module in kept.items():  # a package knows its modules by attribute too
+                parent, _, child = name.rpartition(".")
+                setattr(sys.modules[parent], child, module)
 
 
 def forget() -> dict[str, ModuleType]:
