@@ -31,7 +31,7 @@ from rlhf_assets.storage.checkpoint import keep, kept
 
 log = logging.getLogger(__name__)
 
-VERSION = "3"  # of what a training does and of what a checkpoint holds; raise it where either changes
+VERSION = "4"  # of what a training does and of what a checkpoint holds; raise it where either changes
 
 
 @dataclass(frozen=True)

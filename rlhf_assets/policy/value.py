@@ -1,4 +1,6 @@
-"""The value head: one linear layer on the last hidden state of the policy's trunk, and on what steps were paid."""
+"""The value head: one linear layer on the mean of the trunk's hidden states so far, and on what steps were paid."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -7,9 +9,11 @@ from torch import nn
 class ValueHead(nn.Linear):
     """What a reply will have earned when it ends, of KL from this token on, by the token's state.
 
-    A state is the hidden state that predicts the token, which is the one before it, and what the steps before it were
-    paid, their mean (0 where steps are not rewarded). Weights N(0, 1/sqrt(d+1)) and bias 0 (Huang 2024) until
-    `warm_up` fits them.
+    A state is the mean of the hidden states that predict this token and those before it in its reply, and what the
+    steps before it were paid, their mean (0 where steps are not rewarded). The mean keeps what was said, and a value of
+    it moves little from one token to the next: where the newest hidden state alone is read, it jumps with every word,
+    and GAE takes each jump for an advantage. Weights N(0, 1/sqrt(d+1)) and bias 0 (Huang 2024) until `warm_up` fits
+    them.
     """
 
     def __init__(self, hidden_size: int, generator: torch.Generator) -> None:
@@ -23,9 +27,16 @@ class ValueHead(nn.Linear):
         return super().forward(states).squeeze(-1)
 
 
-def states_of(hidden: torch.Tensor, paid: torch.Tensor) -> torch.Tensor:
-    """States (..., d + 1), float32, of hidden states (..., d) in any float type and what steps were paid (...)."""
-    return torch.cat([hidden.float(), paid[..., None]], dim=-1)
+def states_of(hidden: torch.Tensor, paid: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+    """States (tokens, d + 1), float32, of hidden states (tokens, d) in any float type and what steps were paid.
+
+    The tokens are those of replies of these lengths, one reply behind the other; paid: (tokens,).
+    """
+    so_far = [
+        reply.cumsum(0) / torch.arange(1, len(reply) + 1, device=reply.device)[:, None]
+        for reply in hidden.float().split(list(lengths))
+    ]
+    return torch.cat([torch.cat(so_far), paid[:, None]], dim=-1)
 
 
 def explained_variance(values: torch.Tensor, returns: torch.Tensor) -> float:
@@ -47,7 +58,7 @@ def catch_up(head: ValueHead, states: torch.Tensor, returns: torch.Tensor, shrin
     """Add to the head the ridge regression of what it leaves of the returns.
 
     states: (tokens, d + 1); returns: (tokens,). Tokens of one reply share its outcome, so there are far fewer
-    independent rows than tokens: `shrinkage`, in units of the hidden states' mean variance, keeps what is added near 0,
+    independent rows than tokens: `shrinkage`, in units of the mean variance of an input, keeps what is added near 0,
     but for the bias and the weight of what steps were paid.
     """
     place = torch.device("cpu") if states.device.type == "mps" else states.device  # which has no float64

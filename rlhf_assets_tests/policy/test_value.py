@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from rlhf_assets.policy.value import ValueHead, catch_up, explained_variance, warm_up
+from rlhf_assets.policy.value import ValueHead, catch_up, explained_variance, states_of, warm_up
 
 
 def test_explained_variance_worked_by_hand():
@@ -10,6 +10,12 @@ def test_explained_variance_worked_by_hand():
     assert explained_variance(returns + 5, returns) == pytest.approx(1)  # a constant is the policy gradient's business
     assert explained_variance(torch.zeros(2), returns) == pytest.approx(0)
     assert explained_variance(torch.tensor([2.0, 0.0]), returns) == pytest.approx(-3)
+
+
+def test_a_state_is_the_mean_of_its_own_reply_so_far():
+    hidden = torch.tensor([[2.0], [4.0], [9.0], [1.0], [2.0], [3.0]])
+    states = states_of(hidden, torch.arange(6.0), [3, 1, 2])
+    assert_close(states, torch.tensor([[2.0, 0.0], [3.0, 1.0], [5.0, 2.0], [1.0, 3.0], [2.0, 4.0], [2.5, 5.0]]))
 
 
 def test_warm_up_teaches_the_head_what_the_states_say():

@@ -16,7 +16,7 @@ from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets.storage.checkpoint import drop
 from rlhf_assets.storage.home import checkpoint_file
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 
 
 @launchpad_form
