@@ -6,13 +6,13 @@ follows a reward for too long gets better by it and worse in truth (Gao 2023).
 
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 import transformers
@@ -130,12 +130,7 @@ def looked_at(update: int, settings: PpoSettings) -> bool:
 
 
 class Choice:
-    """The round that the judge likes best, on the same prompts and with the same generators each time it looks.
-
-    A later round takes the place of an earlier one only where it is better by more than the standard error of their
-    difference: rounds that the judge cannot tell apart differ in KL all the same, and the earlier one paid less of it
-    (the one-standard-error rule, Breiman 1984).
-    """
+    """The round that the judge likes best, on the same prompts and with the same generators each time it looks."""
 
     def __init__(self, trainer: PpoTrainer, judge: Judge | None, settings: PpoSettings) -> None:
         self.trainer, self.judge, self.settings = trainer, judge, settings
@@ -149,7 +144,6 @@ class Choice:
         self.judged: list[dict[str, float]] = []
         self.update: int | None = None  # the one whose policy is kept; None where nobody judged
         self.best: list[torch.Tensor] | None = None  # its weights
-        self.scores: list[float] = []  # what the judge said of its replies
 
     def look(self) -> str:
         """Let the judge look at the policy as it now is, if it is time to, and say what came of it."""
@@ -157,11 +151,11 @@ class Choice:
         if self.judge is None or not self.rows or not looked_at(trainer.update, settings):
             return ""
         seeds = [seed_of(settings.seed, i) for i in range(len(self.rows))]
-        scores = trainer.rollout(self.rows, seeds, self.judge.score).scores
-        self.judged.append({"update": trainer.update, "judge": float(scores.mean())})
-        if self.update is None or surely_better(scores, np.array(self.scores)):
-            self.update, self.best, self.scores = trainer.update, trainer.learner.snapshot(), scores.tolist()
-        return f", judge {scores.mean():.3f}"
+        said = float(trainer.rollout(self.rows, seeds, self.judge.score).scores.mean())
+        if said > max((one["judge"] for one in self.judged), default=-math.inf):
+            self.update, self.best = trainer.update, trainer.learner.snapshot()
+        self.judged.append({"update": trainer.update, "judge": said})
+        return f", judge {said:.3f}"
 
     def settle(self) -> None:
         """Give the policy the weights of the chosen round."""
@@ -169,17 +163,10 @@ class Choice:
             self.trainer.learner.put_back(self.best)
 
     def state(self) -> dict[str, Any]:
-        return {"judged": self.judged, "update": self.update, "best": self.best, "scores": self.scores}
+        return {"judged": self.judged, "update": self.update, "best": self.best}
 
     def go_on(self, state: dict[str, Any]) -> None:
-        self.judged, self.update = state["judged"], state["update"]
-        self.best, self.scores = state["best"], state["scores"]
-
-
-def surely_better(scores: np.ndarray, than: np.ndarray) -> bool:
-    """Whether the mean of paired scores, (prompts,) both, is higher by more than its standard error."""
-    gain = scores - than
-    return bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
+        self.judged, self.update, self.best = state["judged"], state["update"], state["best"]
 
 
 def fingerprint(

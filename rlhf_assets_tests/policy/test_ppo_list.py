@@ -587,13 +587,3 @@ def test_line_21_the_policy_that_the_judge_likes_best_is_kept(
     kept = one.learner.snapshot()
     same = [all(map(torch.equal, kept, after)) for after in weights]
     assert same == [update == chosen for update in range(1, 6)]
-
-
-def test_line_21_a_later_round_must_be_better_by_more_than_the_error():
-    before = np.array([0.1, 0.2, 0.3, 0.4])
-    by_chance = np.array([0.5, -0.3, 0.3, -0.3])  # mean 0.05, deviation 0.412, error 0.206
-    for_sure = np.array([0.06, 0.04, 0.05, 0.05])
-    assert not ppo.surely_better(before + by_chance, before)
-    assert ppo.surely_better(before + for_sure, before)
-    assert not ppo.surely_better(before, before)
-    assert not ppo.surely_better(before - for_sure, before)
