@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.policy.batching import length_groups, pad_left, positions
+from rlhf_assets.policy.growing_cache import growing_cache
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def sample_batch(
     lengths = torch.zeros(len(prompts), dtype=torch.long, device=device)
     stopped = torch.zeros(len(prompts), dtype=torch.bool, device=device)
     rows = torch.arange(len(prompts), device=device)  # which prompt each row of the batch answers
-    cache = DynamicCache(config=model.config)
+    cache = growing_cache(model.config)
     last = torch.tensor([-1], device=device)  # as a tensor: a slice makes the vocabulary head copy itself for every row
     for step in range(max_new_tokens):
         output = model(
