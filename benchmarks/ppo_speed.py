@@ -4,7 +4,7 @@ Both sides start from the small policy (`benchmarks.small_world`), which stops b
 and learn from one reward model that has the policy's architecture and tokenizer (`benchmarks.shared_reward`), which TRL
 needs. Prompts, replies a round, passes, minibatches, rate, clips, KL's price and the penalty for a missing stop are the
 same. Not the same: the value's rate, since TRL has one rate for both, and the rows of a backward pass, a whole
-minibatch in TRL and 16 in ours, so that a part of what ours spares in memory is that choice.
+minibatch in TRL and 8 in ours, so that a part of what ours spares in memory is that choice.
 
 `benchmarks/trl_recipe.py` says how TRL is configured and where it was mended. Each side runs in a process of its own
 with two threads, in the precision that a short trial found faster for it; a pair measures both, one right after the
