@@ -31,9 +31,9 @@ class GrowingLayer(DynamicLayer):
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
         """Keep these rows alone."""
-        whole = self.get_seq_length()
-        self.key_room, self.value_room = self.key_room[indices], self.value_room[indices]
-        self.keys, self.values = self.key_room[:, :, :whole], self.value_room[:, :, :whole]
+        if whole := self.get_seq_length():
+            self.key_room, self.value_room = self.key_room[indices], self.value_room[indices]
+            self.keys, self.values = self.key_room[:, :, :whole], self.value_room[:, :, :whole]
 
 
 def written(room: torch.Tensor, new: torch.Tensor, at: int) -> torch.Tensor:

@@ -90,7 +90,7 @@ def sample_batch(
         if not live.any():
             break
         input_ids, mask = token[:, None], torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-        if live.sum() <= 0.9 * len(rows):  # dropping rows copies the cache, about the price of one more step
+        if live.sum() <= 0.9 * len(rows):  # dropping rows copies the whole cache
             cache.batch_select_indices(live.nonzero().squeeze(1))
             input_ids, mask, rows = input_ids[live], mask[live], rows[live]
     return [

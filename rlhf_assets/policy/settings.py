@@ -66,8 +66,8 @@ class PpoSettings(SamplingSettings):
     value_shrinkage: float = Field(
         3.0,
         description="Ridge of the value head's fit to the replies of the warm-up and of each round that ends, in units "
-        "of its inputs' mean variance; fitted to 128 replies of a small policy, 0.1 explained 0.24 of the reward of "
-        "others, 1 to 3 explained 0.29, 30 only 0.17.",
+        "of the mean hidden states' variance; fitted to 128 replies of a small policy, 0.1 explained 0.24 of others' "
+        "rewards, 1 to 3 explained 0.29, 30 only 0.17.",
         gt=0,
     )
     discount: float = Field(1.0, description="GAE's gamma; a reply's reward comes once, at its end.", gt=0, le=1)

@@ -58,8 +58,8 @@ def catch_up(head: ValueHead, states: torch.Tensor, returns: torch.Tensor, shrin
     """Add to the head the ridge regression of what it leaves of the returns.
 
     states: (tokens, d + 1); returns: (tokens,). Tokens of one reply share its outcome, so there are far fewer
-    independent rows than tokens: `shrinkage`, in units of the mean variance of an input, keeps what is added near 0,
-    but for the bias and the weight of what steps were paid.
+    independent rows than tokens: `shrinkage`, in units of the variance of the mean hidden states, keeps what is
+    added near 0, but for the bias and the weight of what steps were paid.
     """
     place = torch.device("cpu") if states.device.type == "mps" else states.device  # which has no float64
     x, y = states.to(place).double(), (returns.to(states.device) - head(states)).to(place).double()

@@ -496,6 +496,9 @@ def test_line_17_at_step_0_ratio_is_1_kl_0_clip_fraction_0(
     assert step["ratio_variance"] == pytest.approx(0, abs=1e-5)
     assert step["approximate_kl"] == pytest.approx(0, abs=1e-6)
     assert step["clip_fraction"] == step["value_clip_fraction"] == 0
+    of_these = rollout.mask[:8]
+    left = (assessment.values - returns)[:8][of_these]  # the learner reads the states that the values were read from
+    assert step["value_loss"] == pytest.approx(0.5 * left.square().mean().item(), rel=1e-4)
 
 
 def test_line_17_is_asserted_in_the_trainer(llama: Path, prompts: pd.DataFrame):
