@@ -20,11 +20,6 @@ class Batch:
     predicts: torch.Tensor
     targets: torch.Tensor
 
-    @property
-    def lengths(self) -> list[int]:
-        """(rows,) response tokens."""
-        return self.predicts.sum(1).tolist()
-
 
 def pad_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Prompts as (rows, longest) ids, padding in front, and their attention mask (rows, longest)."""

@@ -87,7 +87,7 @@ class PpoLearner:
             states = reply_states(model, batch, self.compute)
             log_probs = token_log_probs(model, states, batch.targets, settings.temperature, self.compute)
             read = states if settings.value_shapes_trunk else states.detach()
-            values = self.head(states_of(read, paid, batch.lengths))
+            values = self.head(states_of(read, paid, rollout.lengths[micro].tolist()))
             surrogate, parts = policy_loss(log_probs, old_log_probs, advantage, settings.ratio_clip)
             error, value_clipped = value_loss(values, old_values, target, settings.value_clip)
             ((surrogate + settings.value_coefficient * error) / tokens).backward()

@@ -94,7 +94,7 @@ def assess(
         batch = rollout.batch(rows, model.config.pad_token_id, compute.device)
         hidden = reply_states(model, batch, compute)
         put(log_probs, rows, mask, token_log_probs(model, hidden, batch.targets, temperature, compute))
-        read = states_of(hidden, take(paid, rows, mask, compute.device), batch.lengths)
+        read = states_of(hidden, take(paid, rows, mask, compute.device), rollout.lengths[rows].tolist())
         put(values, rows, mask, head(read))
         kept = shown[rows][mask[rows]]
         states[row_of[rows][shown[rows]]] = read[kept.to(read.device)].cpu()

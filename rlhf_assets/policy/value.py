@@ -1,7 +1,5 @@
 """The value head: one linear layer on the mean of the trunk's hidden states so far, and on what steps were paid."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import nn
 
@@ -27,14 +25,14 @@ class ValueHead(nn.Linear):
         return super().forward(states).squeeze(-1)
 
 
-def states_of(hidden: torch.Tensor, paid: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+def states_of(hidden: torch.Tensor, paid: torch.Tensor, lengths: list[int]) -> torch.Tensor:
     """States (tokens, d + 1), float32, of hidden states (tokens, d) in any float type and what steps were paid.
 
     The tokens are those of replies of these lengths, one reply behind the other; paid: (tokens,).
     """
     so_far = [
         reply.cumsum(0) / torch.arange(1, len(reply) + 1, device=reply.device)[:, None]
-        for reply in hidden.float().split(list(lengths))
+        for reply in hidden.float().split(lengths)
     ]
     return torch.cat([torch.cat(so_far), paid[:, None]], dim=-1)
 
