@@ -24,7 +24,7 @@ def test_every_stage_before_ppo_is_counted():
     assert list(budget.REFERENCE_MINUTES) == list(STAGES)[: list(STAGES).index("ppo")]
 
 
-@pytest.mark.parametrize(("times", "updates"), [(1.2, 3), (50, budget.FEWEST_UPDATES)])
+@pytest.mark.parametrize(("times", "updates"), [(1.2, 5), (50, budget.FEWEST_UPDATES)])
 def test_a_slow_machine_does_fewer_updates_and_is_told(
     times: float, updates: int, settings_file: Path, caplog: pytest.LogCaptureFixture
 ):
