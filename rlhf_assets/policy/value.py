@@ -66,5 +66,5 @@ def catch_up(head: ValueHead, states: torch.Tensor, returns: torch.Tensor, shrin
     hidden = gram.diagonal()[:-1]
     hidden.add_(shrinkage * hidden.mean())
     weight = torch.linalg.pinv(gram, hermitian=True) @ ((x - mean).T @ (y - y.mean()))  # 0 for inputs all alike
-    head.weight.add_(weight[None])
-    head.bias.add_(y.mean() - mean @ weight)
+    head.weight.add_(weight[None].to(head.weight))
+    head.bias.add_((y.mean() - mean @ weight).to(head.bias))

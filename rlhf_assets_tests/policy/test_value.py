@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.testing import assert_close
 
 from rlhf_assets.policy.value import ValueHead, catch_up, explained_variance, states_of, warm_up
@@ -53,3 +54,16 @@ def test_warm_up_shrinks_all_but_what_steps_were_paid():
     states = torch.randn(2_000, 9, generator=draws)
     warm_up(head, states, states.sum(1), shrinkage=3.0)
     assert_close(head.weight[0], torch.tensor([0.25] * 8 + [1.0]), atol=0.05, rtol=0)
+
+
+def test_the_fit_works_on_a_device_without_float64():
+    """By shapes, types and devices alone, which is all that a machine without one can ask."""
+    mode = FakeTensorMode()
+
+    def fake(*shape: int, device: str = "mps") -> torch.Tensor:
+        return FakeTensor(mode, torch.empty(shape, device="meta"), torch.device(device))
+
+    head = ValueHead(4, torch.Generator().manual_seed(0))
+    head.weight, head.bias = torch.nn.Parameter(fake(1, 5)), torch.nn.Parameter(fake(1))
+    with mode:
+        catch_up(head, fake(9, 5), fake(9, device="cpu"), shrinkage=3.0)
