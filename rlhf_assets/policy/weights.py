@@ -39,13 +39,26 @@ def load_policy(name: str | Path, compute: Compute) -> tuple[PreTrainedModel, Pr
     add_rows(model, len(tokenizer))
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
     check_finite(model, str(name))
-    return model.to(compute.device).eval(), tokenizer
+    check_head(model.eval(), str(name))
+    return model.to(compute.device), tokenizer
 
 
 def check_finite(model: torch.nn.Module, name: str) -> None:
     """RlhfError unless every weight is a number."""
     if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
         raise RlhfError(f"the weights of {name} are not finite; train it again with a lower learning rate")
+
+
+@torch.no_grad()
+def check_head(model: Any, name: str) -> None:
+    """RlhfError unless the logits are hidden states times the vocabulary head's weights, as `log_probs` takes them."""
+    ids = torch.arange(8)[None] % model.config.vocab_size
+    product = model.base_model(input_ids=ids).last_hidden_state @ model.get_output_embeddings().weight.T
+    if not torch.allclose(model(input_ids=ids).logits, product, rtol=1e-3, atol=1e-3):
+        raise RlhfError(
+            f"the policy {name} does more than multiply at its vocabulary head (a bias, a scale or a soft cap), which "
+            "PPO here does not follow; choose another base model"
+        )
 
 
 def add_rows(model: Any, vocabulary: int) -> None:

@@ -1,15 +1,17 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GraniteConfig, GraniteForCausalLM, PhiConfig, PhiForCausalLM
 
 from rlhf_assets.compute import Compute
 from rlhf_assets.errors import RlhfError
+from rlhf_assets.policy.chat import load_tokenizer
 from rlhf_assets.policy.weights import load_policy, plain, refresh, sampling_copy, save_policy, with_lora
 from rlhf_assets_tests.policy.conftest import FP32
 
@@ -113,3 +115,21 @@ def test_a_folder_without_a_model_is_one_clear_line(llama: Path, tmp_path: Path)
     with pytest.raises(RlhfError, match="cannot load the policy") as caught:
         load_policy(tmp_path, FP32)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [(PhiForCausalLM, PhiConfig), (GraniteForCausalLM, GraniteConfig)],
+    ids=["a bias", "a scale"],
+)
+def test_a_head_that_does_more_than_multiply_is_refused(kind: Any, config: Any, llama: Path, tmp_path: Path):
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    more = {"logits_scaling": 4.0} if config is GraniteConfig else {}
+    model = kind(config(vocab_size=600, **sizes, **more))
+    with torch.no_grad():
+        if model.lm_head.bias is not None:
+            model.lm_head.bias.normal_()
+    model.save_pretrained(tmp_path)
+    load_tokenizer(str(llama)).save_pretrained(tmp_path)
+    with pytest.raises(RlhfError, match="does more than multiply at its vocabulary head"):
+        load_policy(tmp_path, FP32)
