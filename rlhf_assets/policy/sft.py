@@ -93,7 +93,7 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, row: dict[Any, Any], limit: int
 
 def arguments(settings: SftSettings, compute: Compute, scratch: str) -> SFTConfig:
     """TRL's configuration: nothing is saved, reported or shown but through our own callback."""
-    return SFTConfig(
+    config = SFTConfig(
         output_dir=scratch,
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_size,
@@ -114,6 +114,9 @@ def arguments(settings: SftSettings, compute: Compute, scratch: str) -> SFTConfi
         disable_tqdm=True,
         seed=settings.seed,
     )
+    if config.n_gpu > 1:  # the first one does it: TRL takes several from torchrun alone
+        config._n_gpu = 1
+    return config
 
 
 class CompletionTrainer(SFTTrainer):

@@ -6,10 +6,11 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from rlhf_assets import policy
+from rlhf_assets.compute import Compute
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.policy.chat import load_tokenizer
 from rlhf_assets.policy.settings import SftSettings
-from rlhf_assets.policy.sft import tokenize, train_sft, well_rated
+from rlhf_assets.policy.sft import arguments, tokenize, train_sft, well_rated
 from rlhf_assets_tests.policy.conftest import FP32
 
 
@@ -91,3 +92,11 @@ def test_a_loss_that_diverges_is_refused(llama: Path, examples: pd.DataFrame, tm
     with pytest.raises(RlhfError, match="the loss of SFT is not finite"):
         train_sft(examples, settings, FP32, tmp_path / "sft")
     assert not (tmp_path / "sft").exists()
+
+
+def test_of_several_gpus_one_takes_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """TRL refuses what transformers makes of several by itself."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    assert arguments(SftSettings(), Compute("cuda", "fp32"), str(tmp_path)).n_gpu == 1
