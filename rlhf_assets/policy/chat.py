@@ -110,12 +110,16 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, conversation: list[dict[st
 
 
 def shorten(tokenizer: PreTrainedTokenizerBase, query: dict[str, str], excess: int) -> dict[str, str]:
-    """The query without its first `excess` tokens."""
+    """The query without its first `excess` tokens, or a few more: half a character may spell as long as a whole one."""
     ids = encode(tokenizer, query["content"])
-    if len(ids) <= 1:
-        raise RlhfError("the prompt limit is smaller than the chat template's frame; raise max_prompt_tokens")
-    kept = ids[min(excess, len(ids) - 1) :]
-    return {**query, "content": str(tokenizer.decode(kept))}
+    for cut in range(min(excess, len(ids) - 1), len(ids)):
+        text = str(tokenizer.decode(ids[cut:])).lstrip("\ufffd")
+        if text and len(encode(tokenizer, text)) < len(ids):
+            return {**query, "content": text}
+    raise RlhfError(
+        "the chat template's frame alone is longer than a prompt may be; raise max_prompt_tokens, or lower "
+        "max_new_tokens, since both must fit the model's context"
+    )
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

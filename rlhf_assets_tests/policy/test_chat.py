@@ -98,6 +98,15 @@ def test_a_query_of_thousands_of_tokens_keeps_its_end(llama: Path):
     assert tokenizer.decode(ids).endswith("so what now?<|im_end|>\n<|im_start|>assistant\n")
 
 
+def test_a_query_of_characters_of_several_tokens_is_shortened_too(llama: Path):
+    """Cut inside a character, the rest of it would spell as many tokens as were cut."""
+    tokenizer = load_tokenizer(str(llama))
+    for limit in range(25, 65):
+        ids = encode_prompt(tokenizer, messages("日本 🎉 " * 30), limit)
+        assert limit - 8 <= len(ids) <= limit
+        assert "\ufffd" not in tokenizer.decode(ids)
+
+
 def test_a_limit_below_the_frame_is_refused(llama: Path):
     with pytest.raises(RlhfError, match="max_prompt_tokens"):
         encode_prompt(load_tokenizer(str(llama)), messages("Why?"), 3)
