@@ -37,7 +37,12 @@ def preferred(figures: Figures, settings: GateSettings) -> Iterator[str]:
             f"{show(low)} and must surely lie above {settings.win_rate:.2f}"
         )
     low = figure(figures, "win_rates", pair, "length_controlled", "low")
-    if not low > settings.win_rate:
+    if math.isnan(low):
+        yield (
+            f"nobody can tell its wins over the {incumbent} policy from the length of its answers: its win rate at "
+            "equal length is unknown, as where hardly two answers are equally long"
+        )
+    elif not low > settings.win_rate:
         yield (
             f"it may owe its wins over the {incumbent} policy to the length of its answers: at equal length its win "
             f"rate may be as low as {show(low)} and must surely lie above {settings.win_rate:.2f}"
@@ -49,7 +54,7 @@ def preferred(figures: Figures, settings: GateSettings) -> Iterator[str]:
         high, asked = figure(of, "judge", "high"), figure(of, "n")
         if not asked < settings.minimum_kind_prompts and not high >= 0.5:
             yield (
-                f"on the {count(asked)} prompts of kind {kind} the judge clearly prefers the {incumbent} policy: its "
+                f"on {count(asked)} prompts of kind {kind} the judge clearly prefers the {incumbent} policy: its "
                 f"win rate there is at most {show(high)}"
             )
 
@@ -133,7 +138,7 @@ def show(value: float) -> str:
 
 
 def share(value: float) -> str:
-    return "an unknown share" if math.isnan(value) else f"{value:.0%}"
+    return "an unknown share" if math.isnan(value) else f"{value:.1%}".replace(".0%", "%")
 
 
 def count(value: float) -> str:

@@ -39,6 +39,7 @@ def test_a_clear_winner_that_is_otherwise_as_it_was_passes(incumbent: str):
         (("policies", "ppo", "length"), 81.0, "81.00 tokens long on average, the SFT policy's 40.00"),
         (("policies", "ppo", "length"), 19.0, "must be between 20.00 and 80.00"),
         (("policies", "ppo", "stop_rate"), 0.69, "69% of its replies end by themselves, of the SFT policy's 80%"),
+        (("policies", "ppo", "stop_rate"), 0.699, "69.9% of its replies end by themselves, of the SFT policy's 80%"),
         (("policies", "ppo", "repetition"), 0.08, "it repeats itself: 8% of the trigrams"),
         (("policies", "ppo", "faulty"), 0.1, "10% of its replies are faulty, of the SFT policy's 4%"),
         (("policies", "ppo", "perplexity"), 50.1, "perplexity on plain text is 50.10, the SFT policy's 40.00"),
@@ -46,7 +47,7 @@ def test_a_clear_winner_that_is_otherwise_as_it_was_passes(incumbent: str):
         (
             ("by_kind", "ppo_vs_sft", "follow-up", "n"),
             20,
-            "on the 20 prompts of kind follow-up the judge clearly prefers",
+            "on 20 prompts of kind follow-up the judge clearly prefers",
         ),
     ],
 )
@@ -139,7 +140,7 @@ def test_an_over_optimised_policy_is_caught():
     unsure, at_equal_length, first, unknown, far = reasons
     assert "does not clearly prefer it" in unsure
     assert "at equal length" in at_equal_length
-    assert "on the 160 prompts of kind first question the judge clearly prefers the sft policy" in first
+    assert "on 160 prompts of kind first question the judge clearly prefers the sft policy" in first
     assert "segment unknown" in unknown
     assert "90.00 nats" in far
 
