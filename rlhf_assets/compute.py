@@ -23,6 +23,16 @@ class Compute:
     precision: str
 
 
+def out_of_memory(error: RuntimeError) -> RlhfError | None:
+    """What to do about it, if the error is torch's of a GPU or machine without memory left."""
+    if type(error).__name__ != "OutOfMemoryError" and "can't allocate memory" not in str(error):  # torch may be far
+        return None
+    return RlhfError(
+        "there is too little memory; lower micro_batch_size and batch_size, which change no result, or choose a "
+        "smaller base model"
+    )
+
+
 def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     """Resolve "auto": the best device there is, and bf16 only where a short trial on it is faster.
 

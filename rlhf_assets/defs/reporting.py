@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from rlhf_assets.compute import out_of_memory
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage.artifacts import Artifact
 
@@ -30,6 +31,10 @@ def mendable(allow_retries: bool = False) -> Iterator[None]:
 
         lost = isinstance(error.__cause__, psycopg.OperationalError)
         raise dg.Failure(description=str(error), allow_retries=allow_retries or lost) from None
+    except RuntimeError as error:
+        if told := out_of_memory(error):
+            raise dg.Failure(description=str(told), allow_retries=False) from None
+        raise
 
 
 def figures_of(artifact: Artifact) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from rlhf_assets.compute import Compute
+from rlhf_assets.compute import Compute, out_of_memory
 from rlhf_assets.errors import RlhfError
 
 log = logging.getLogger(__name__)
@@ -63,9 +63,12 @@ def take_part(job: Path, train: Callable[[Path, dict[str, Any]], dict[str, Any]]
         logging.getLogger("rlhf_assets").setLevel(logging.INFO)
     try:
         outcome = train(job, json.loads((job / JOB).read_text()))
-    except RlhfError as error:
+    except (RlhfError, RuntimeError) as error:
+        told = error if isinstance(error, RlhfError) else out_of_memory(error)
+        if told is None:
+            raise
         whole = job / f"{ERROR}.{rank}"
-        whole.write_text(str(error))
+        whole.write_text(str(told))
         whole.replace(job / ERROR)
         sys.exit(1)
     if rank == 0:
