@@ -18,6 +18,7 @@ from rlhf_assets.policy.step_rewards import StepScore
 from rlhf_assets.storage.checkpoint import keep
 
 FIRST = 8  # replies of a first pass, which is slow and not counted
+FEWEST = 16  # replies of the trial, of which a few might all have one score
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def estimate_ppo(
     nobody knows before. Raises RlhfError where the training would fail from the start.
     """
     check_asked(prompts, settings, score_steps)
-    started, size = time.monotonic(), min(settings.prompts_per_update, settings.batch_size)
+    started, size = time.monotonic(), min(settings.prompts_per_update, max(settings.batch_size, FEWEST))
     trial = settings.model_copy(update={"calibration_prompts": size})
     trainer = PpoTrainer(str(sft_folder), prompts.to_dict("records"), score, trial, compute, score_steps)
     loading = time.monotonic() - started
