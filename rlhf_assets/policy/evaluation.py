@@ -61,7 +61,9 @@ def evaluate_policies(
     best_of_score: Score | None = None,
     personal_data: PersonalData | None = None,
 ) -> EvaluationOutcome:
-    """Let every policy answer the same prompts with the same generators, and compare; one model in memory at a time.
+    """Let every policy answer the same prompts with the same generators, and compare.
+
+    One policy is in memory at a time, and a copy of it that samples.
 
     policies: name -> folder, the reference among them; prompts: {prompt_id, query, context, system_prompt, segment},
     the last of which may be missing. best_of_score: the reward that PPO followed; with it "best_of_n" takes part, the
@@ -242,4 +244,4 @@ def whole_log_probs(
 ) -> np.ndarray:
     """Log-probability of each whole reply at the sampling temperature, (rows,) nats."""
     tokens = [reply.tokens for reply in replies]
-    return reply_log_probs(model, prompts, tokens, settings.temperature or 1.0, settings.micro_batch_size, compute)
+    return reply_log_probs(model, prompts, tokens, settings.temperature, settings.micro_batch_size, compute)

@@ -63,8 +63,8 @@ def train_ppo(
     Returns the reward's gain and bias, the reference policy's mean score and the history of rounds, each of the policy
     before its update; what the judge said by update, and the `chosen_update`, None without a judge; as `final` the
     round whose replies are those of the policy kept, or, of the last update, of the one before. Raises RlhfError, with
-    nothing written, on too few prompts, a policy that collapses or says nothing, a reward that is not finite or always
-    the same.
+    nothing written, on too few prompts, replies that show a collapse before the judge has chosen a round or say
+    nothing, a reward that is not finite or always the same.
     """
     check_asked(prompts, settings, score_steps)
     start = time.monotonic()
@@ -82,7 +82,8 @@ def train_ppo(
     progress = Progress("ppo", settings.updates, before=trainer.update)
     while trainer.update < settings.updates:
         figures = trainer.round()
-        check_collapse(figures, settings)
+        if collapsed(figures, settings, choice):
+            break
         progress.step(describe(figures) + choice.look())
         if checkpoint and trainer.update % settings.checkpoint_updates == 0:
             spent = time.monotonic() - start
@@ -108,20 +109,28 @@ def train_ppo(
 
 def check_asked(prompts: pd.DataFrame, settings: PpoSettings, score_steps: StepScore | None) -> None:
     """RlhfError where there is nothing to learn from."""
-    if prompts.empty or settings.temperature == 0:
-        raise RlhfError("PPO needs prompts and a temperature above 0; it learns from differing replies")
+    if prompts.empty:
+        raise RlhfError("PPO needs prompts to practise on; collect more feedback")
     if settings.step_share and settings.whiten_rewards:
         raise RlhfError("whiten_rewards changes the scale of what steps were paid; set it or step_share, not both")
     if settings.step_share and score_steps is None:
         raise RlhfError("step_share gives single steps a part of the reward and nothing scores them; set it to 0")
 
 
-def check_collapse(figures: dict[str, float], settings: PpoSettings) -> None:
-    if figures["kl"] > settings.collapse_kl:
-        raise RlhfError(
-            f"the policy collapsed: {figures['kl']:.0f} nats a reply from the SFT policy in round "
-            f"{figures['update']:.0f}; lower learning_rate or raise kl_coefficient"
-        )
+def collapsed(figures: dict[str, float], settings: PpoSettings, choice: "Choice") -> bool:
+    """Whether training ends here, with a policy that the judge chose before; RlhfError where there is none.
+
+    What a round measures is the policy after the update before it, which the judge may have liked itself.
+    """
+    if figures["kl"] <= settings.collapse_kl:
+        return False
+    said = (
+        f"the policy collapsed: {figures['kl']:.0f} nats a reply from the SFT policy in round {figures['update']:.0f}"
+    )
+    if choice.update is None or choice.update == figures["update"] - 1:
+        raise RlhfError(f"{said}; lower learning_rate or raise kl_coefficient")
+    log.warning("%s; training ends, and the policy after update %d is kept", said, choice.update)
+    return True
 
 
 def looked_at(update: int, settings: PpoSettings) -> bool:

@@ -9,7 +9,7 @@ class SamplingSettings(Settings):
     """How replies are drawn: always from the whole distribution (top_k 0, top_p 1)."""
 
     max_new_tokens: int = Field(64, description="Tokens of a reply at most, its stop token included.", gt=0)
-    temperature: float = Field(1.0, description="Divides the logits; 0 is greedy, for generate alone.", ge=0)
+    temperature: float = Field(1.0, description="Divides the logits; the distribution of 1 is what learns.", gt=0)
     max_prompt_tokens: int = Field(
         512, description="Tokens of a prompt at most; the oldest turns go first, the query stays.", gt=0
     )
@@ -62,7 +62,12 @@ class PpoSettings(SamplingSettings):
     max_grad_norm: float = Field(1.0, description="Global gradient norm of policy and of value, each.", gt=0)
     ratio_clip: float = Field(0.2, description="Clip range of the probability ratio.", gt=0)
     value_clip: float = Field(0.2, description="Clip range of the value around its old estimate.", gt=0)
-    value_coefficient: float = Field(0.1, description="Weight of the value loss beside the policy's.", ge=0)
+    value_coefficient: float = Field(
+        0.1,
+        description="Weight of the value loss beside the policy's; without value_shapes_trunk only the head's own "
+        "gradient has it, which Adam scales anyway.",
+        ge=0,
+    )
     value_learning_rate: float = Field(1e-3, description="Of the value head, a single layer.", gt=0)
     value_shapes_trunk: bool = Field(
         False,
@@ -101,7 +106,12 @@ class PpoSettings(SamplingSettings):
     update_kl_limit: float = Field(
         0.2, description="Nats a token from a round's first policy at which its learning stops early.", gt=0
     )
-    update_ratio_limit: float = Field(5.0, description="Mean ratio at which a round's learning stops early.", gt=1)
+    update_ratio_limit: float = Field(
+        5.0,
+        description="Mean ratio at which a round's learning stops early; a mean ratio R means R - 1 - log R nats at "
+        "least, so the limit above acts first unless it is raised.",
+        gt=1,
+    )
     collapse_kl: float = Field(200.0, description="Nats a reply from the SFT policy that count as a collapse.", gt=0)
     step_share: float = Field(
         0.0,

@@ -69,6 +69,19 @@ def test_a_judge_without_prompts_is_told_and_the_last_update_kept(
     assert "no validation prompt on which the judge could choose" in caplog.text
 
 
+def test_the_policy_written_is_the_one_that_the_judge_chose(llama: Path, prompts: pd.DataFrame, tmp_path: Path):
+    settings, opinions = QUICK.model_copy(update={"updates": 3, "choice_updates": 1}), iter((1, 3, 2))
+    judge = Judge(lambda queries, *_: np.full(len(queries), float(next(opinions))), prompts.head(4))
+    outcome = train_ppo(llama, prompts, share_of("e"), settings, FP32, tmp_path, judge)
+    assert (outcome["chosen_update"], outcome["final"]["update"]) == (2, 3)  # whose replies are those of update 2
+    one = PpoTrainer(str(llama), prompts.to_dict("records"), share_of("e"), settings, FP32)
+    one.calibrate()
+    weights = [one.round() and one.learner.snapshot() for _ in range(3)]
+    written = [weight.detach() for weight in load_policy(tmp_path, FP32)[0].parameters()]
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(written, weights[1], strict=True))
+    assert not all(torch.equal(ours, theirs) for ours, theirs in zip(written, weights[2], strict=True))
+
+
 def test_the_same_seed_trains_the_same_policy(llama: Path, prompts: pd.DataFrame, tmp_path: Path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         settings = QUICK.model_copy(update={"seed": seed})
@@ -144,6 +157,25 @@ def test_a_collapse_fails(llama: Path, prompts: pd.DataFrame, tmp_path: Path):
     refused("collapsed", llama, prompts, tmp_path, share_of("e"), learning_rate=0.05, updates=6, collapse_kl=0.5)
 
 
+def test_after_a_collapse_the_round_that_the_judge_chose_before_is_kept(
+    llama: Path, prompts: pd.DataFrame, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    settings = QUICK.model_copy(update={"learning_rate": 0.05, "updates": 6, "collapse_kl": 0.4, "choice_updates": 1})
+    opinions = iter(range(9, 0, -1))  # the first is the best
+    judge = Judge(lambda queries, *_: np.full(len(queries), float(next(opinions))), prompts.head(6))
+    gentle = settings.model_copy(update={"learning_rate": 1e-2})
+    outcome = train_ppo(llama, prompts, share_of("e"), gentle, FP32, tmp_path / "kept", judge)
+    rounds = len(outcome["history"])
+    assert 2 < rounds < 6
+    assert outcome["chosen_update"] == 1
+    assert outcome["final"]["kl"] < 0.4 < outcome["history"][-1]["kl"]
+    assert f"in round {rounds}; training ends, and the policy after update 1 is kept" in caplog.text
+    assert (tmp_path / "kept" / "model.safetensors").is_file()
+    with pytest.raises(RlhfError, match="collapsed"):  # where the chosen one is what has collapsed
+        train_ppo(llama, prompts, share_of("e"), settings, FP32, tmp_path / "none", judge)
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_loss_that_is_not_finite_fails(llama: Path, prompts: pd.DataFrame):
     one = trainer(llama, prompts)
     one.calibrate()
@@ -154,7 +186,8 @@ def test_a_loss_that_is_not_finite_fails(llama: Path, prompts: pd.DataFrame):
 
 def test_no_prompts_and_greedy_sampling_fail(llama: Path, prompts: pd.DataFrame, tmp_path: Path):
     refused("needs prompts", llama, prompts.head(0), tmp_path, share_of("e"))
-    refused("temperature above 0", llama, prompts, tmp_path, share_of("e"), temperature=0.0)
+    with pytest.raises(ValueError, match="greater than 0"):
+        PpoSettings(temperature=0.0)
 
 
 def test_a_reward_model_that_dies_leaves_nothing_behind(llama: Path, prompts: pd.DataFrame, tmp_path: Path):
