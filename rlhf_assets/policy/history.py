@@ -80,7 +80,8 @@ def describe(figures: dict[str, float]) -> str:
     f = figures
     return (
         f"score {f['score']:.3f}, kl {f['kl']:.2f}, entropy {f['entropy']:.2f}, length {f['length']:.0f}, "
-        f"stopped {f['stop_rate']:.0%}, ratio {f['ratio_mean']:.3f}±{f['ratio_variance'] ** 0.5:.3f}, "
+        f"stopped {f['stop_rate']:.0%}, steps {f['steps']:.0f}, "
+        f"ratio {f['ratio_mean']:.3f}±{f['ratio_variance'] ** 0.5:.3f}, "
         f"clipped {f['clip_fraction']:.1%}/{f['value_clip_fraction']:.1%}, "
         f"explained variance {f['explained_variance']:.2f}, {f['episodes_per_second']:.2f} episodes/s"
     )

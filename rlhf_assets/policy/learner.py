@@ -1,5 +1,6 @@
 """What learns in PPO: the policy's weights and the value head, in minibatches of a round's replies."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from rlhf_assets.policy.settings import PpoSettings
 from rlhf_assets.policy.value import ValueHead, states_of
 from rlhf_assets.policy.weights import plain
 from rlhf_assets.reward.processes import Processes
+
+log = logging.getLogger(__name__)
 
 SUMS = ("ratio", "ratio_squared", "clipped", "approximate_kl", "policy_loss", "value_loss", "value_clipped")
 
@@ -57,6 +60,14 @@ class PpoLearner:
             moved, ratio = steps[-1]["approximate_kl"], steps[-1]["ratio_mean"]
             too_far = moved > settings.update_kl_limit or ratio > settings.update_ratio_limit
             if too_far:
+                log.warning(
+                    "this round's learning ends after %d of %d steps: the policy has moved %.2f nats a token, its mean "
+                    "ratio is %.2f; lower learning_rate where that happens often",
+                    len(steps) - 1,
+                    settings.epochs * settings.minibatches,
+                    moved,
+                    ratio,
+                )
                 break
             self.optimizer.step()
         means = {name: float(np.mean([step[name] for step in steps])) for name in steps[0]}

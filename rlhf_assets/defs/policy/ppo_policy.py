@@ -17,6 +17,7 @@ from rlhf_assets.storage.checkpoint import drop
 from rlhf_assets.storage.home import checkpoint_file
 
 CODE_VERSION = "4"
+MEASURED = ("score", "kl", "entropy", "length", "stop_rate")  # of the policy kept, or of the update before the last
 
 
 @launchpad_form
@@ -108,7 +109,7 @@ def ppo_policy(
             figures={**figures, "compute": f"{device.device} {device.precision}"},
         )
         drop(checkpoint)
-    final = {f"final_{name}": value for name, value in figures["final"].items()}
+    final = {f"final_{name}": figures["final"][name] for name in MEASURED}
     picture = image(training_history(figures["history"], figures["judged"], figures["chosen_update"]))
     yield report(
         context, {week: made}, "ppo_policy", {**few_rows(made.card.counts["prompts"]), **final, "history": picture}
