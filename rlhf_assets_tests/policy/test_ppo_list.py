@@ -6,6 +6,7 @@ its accuracy before PPO may follow it, is reward/test_gate.py.
 """
 
 import copy
+import math
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from rlhf_assets.policy import ppo
 from rlhf_assets.policy.advantages import gae, whiten
 from rlhf_assets.policy.answers import decode
 from rlhf_assets.policy.batching import pad_left, pad_right, positions
-from rlhf_assets.policy.history import check_reference, check_unmoved, round_figures
+from rlhf_assets.policy.history import check_reference, check_unmoved, round_figures, step_figures
 from rlhf_assets.policy.ppo_trainer import PpoTrainer
 from rlhf_assets.policy.rewards import RewardScale, token_rewards
 from rlhf_assets.policy.rollouts import Assessment, Rollout, thinned
@@ -127,11 +128,14 @@ def test_line_5_reward_is_read_from_text_with_prompt_and_response(llama: Path, p
         seen.extend(zip(queries, responses, contexts, strict=True))
         return np.arange(len(queries), dtype=float)
 
+    prompts = prompts.assign(query=[f"{i}. {query}" for i, query in enumerate(prompts["query"])])
     one = trainer(llama, prompts)
     one.score = score
     rollout = one.collect(1, 20)
     asked = {(query, context) for query, _, context in seen}
     assert asked == set(zip(prompts["query"], prompts["context"], strict=True))
+    for (query, _, _), answered in zip(seen, rollout.prompts, strict=True):
+        assert query in one.tokenizer.decode(answered)
     assert [response for _, response, _ in seen] == rollout.texts
     assert "<|im_end|>" not in "".join(rollout.texts)
 
@@ -210,6 +214,21 @@ def test_line_9_gain_and_bias_of_the_reference_samples_stand_in_the_figures(
     assert scaled.mean() == pytest.approx(0, abs=1e-9)
     assert scaled.std() == pytest.approx(1)
     assert figures["reference_score"] == pytest.approx(scores[0].mean())
+
+
+def test_line_9_a_round_s_scores_join_the_running_scale_and_rewards_are_clipped(llama: Path, prompts: pd.DataFrame):
+    one = trainer(llama, prompts, missing_stop_penalty=0.0, kl_coefficient=0.0, reward_clip=0.4)
+    seen, score = [], one.score
+    one.score = lambda *texts: seen.append(score(*texts)) or seen[-1]
+    one.calibrate()
+    fixed, clipped = copy.deepcopy(one.scale), one.rewards(rollout := one.collect(1, 8), one.assess(rollout)).sum(1)
+    assert_close(clipped, torch.tensor((fixed.gain * seen[1] + fixed.bias).clip(-0.4, 0.4), dtype=torch.float32))
+    assert clipped.abs().max() == pytest.approx(0.4)
+    one.round()
+    both = np.concatenate([seen[0], seen[2]])
+    assert (one.scale.count, one.scale.mean) == (16, pytest.approx(both.mean()))
+    assert one.scale.squares / one.scale.count == pytest.approx(both.var())
+    assert (one.scale.gain, one.scale.bias) == (fixed.gain, fixed.bias)
 
 
 def test_line_10_the_adaptive_coefficient_moves_towards_its_target(llama: Path, prompts: pd.DataFrame, tmp_path: Path):
@@ -448,6 +467,18 @@ def test_line_15_gradient_norms_are_clipped_apart_and_the_rate_decays(
     assert [row["learning_rate"] for row in history] == pytest.approx([1e-3, 7.5e-4, 5e-4, 2.5e-4])
 
 
+def test_line_15_the_value_coefficient_weighs_what_the_value_asks_of_the_trunk(llama: Path, prompts: pd.DataFrame):
+    gradients = []
+    for coefficient in (0.1, 0.3):
+        one = trainer(llama, prompts, value_coefficient=coefficient, value_shapes_trunk=True, max_grad_norm=1e9)
+        one.calibrate()
+        rollout, assessment, advantages, returns = assessed(one)
+        one.learner.gradients(rollout, list(range(8)), assessment, torch.zeros_like(advantages), returns + 1)
+        gradients.append(torch.cat([weight.grad.flatten() for weight in one.learner.weights]))
+    assert gradients[0].norm() > 1e-4
+    assert_close(gradients[1], 3 * gradients[0], rtol=1e-3, atol=1e-6)
+
+
 def test_line_16_dropout_is_off(gpt2: Path, prompts: pd.DataFrame):
     """This gpt2 is configured with dropout 0.1 in three places."""
     one = trainer(gpt2, prompts)
@@ -475,8 +506,11 @@ def test_line_16_each_epoch_has_a_fresh_permutation(
     assert len({tuple(epoch) for epoch in epochs}) == 3
 
 
-def test_line_16_an_update_stops_early_when_the_policy_has_moved_too_far(llama: Path, prompts: pd.DataFrame):
-    one = trainer(llama, prompts, epochs=2, minibatches=8, learning_rate=0.05)
+@pytest.mark.parametrize("limits", [{}, {"update_kl_limit": 1e6, "update_ratio_limit": 1.05}], ids=["kl", "ratio"])
+def test_line_16_an_update_stops_early_when_the_policy_has_moved_too_far(
+    limits: dict, llama: Path, prompts: pd.DataFrame
+):
+    one = trainer(llama, prompts, epochs=2, minibatches=8, learning_rate=0.05, **limits)
     one.calibrate()
     figures = one.learner.learn(*assessed(one), first=True)
     assert 1 <= figures["steps"] < 7
@@ -565,6 +599,37 @@ def test_line_18_figures_are_those_of_the_rollout(llama: Path, prompts: pd.DataF
     assert figures["entropy"] == pytest.approx(-drawn.mean(), abs=1e-4)
     assert figures["kl"] == pytest.approx(0, abs=1e-4)
     assert figures["explained_variance"] == explained_variance(assessment.values[rollout.mask], returns[rollout.mask])
+
+
+def test_line_18_kl_is_a_reply_s_in_nats_by_both_estimators():
+    """Two replies, of one token and of three; each token 0.5 nats likelier than under the reference, one 0.2 less."""
+    rollout = Rollout(
+        [[1], [1]], [Reply([5], [-1.0], True), Reply([5, 6, 7], [-1.0] * 3, False)], ["a", "b"], np.ones(2)
+    )
+    ours = torch.tensor([[-1.0, 0, 0], [-1, -2, -3]])
+    reference = torch.tensor([[-1.5, 0, 0], [-1.5, -2.5, -2.8]])
+    nothing = torch.zeros(2, 3)
+    seen = Assessment(ours, reference, nothing, nothing, rollout.mask, nothing)
+    figures = round_figures(rollout, seen, nothing, nothing)
+    assert figures["kl"] == pytest.approx((0.5 + 0.8) / 2)
+    k3 = [math.exp(-moved) - 1 + moved for moved in (0.5, -0.2)]  # exp(-log r) - 1 + log r
+    assert figures["kl_k3"] == pytest.approx((k3[0] + 2 * k3[0] + k3[1]) / 2)
+    assert figures["entropy"] == pytest.approx(7 / 4)
+    assert (figures["length"], figures["stop_rate"]) == (2, 0.5)
+
+
+def test_line_18_a_step_s_figures_keep_their_names():
+    means = {"ratio": 1.5, "ratio_squared": 2.5, "clipped": 0.3, "value_clipped": 0.1, "approximate_kl": 0.02}
+    figures = step_figures({**means, "policy_loss": -1.0, "value_loss": 4.0})
+    assert figures == {
+        "policy_loss": -1.0,
+        "value_loss": 4.0,
+        "ratio_mean": 1.5,
+        "ratio_variance": 0.25,
+        "clip_fraction": 0.3,
+        "value_clip_fraction": 0.1,
+        "approximate_kl": 0.02,
+    }
 
 
 # Trust

@@ -9,10 +9,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from rlhf_assets.compute import Compute
+from rlhf_assets.policy.ppo import Judge, fingerprint
+from rlhf_assets.policy.ppo_trainer import PpoTrainer
 from rlhf_assets.storage.checkpoint import kept
-from rlhf_assets_tests.policy.ppo_run import SETTINGS, train
+from rlhf_assets_tests.policy.conftest import FP32, share_of
+from rlhf_assets_tests.policy.ppo_run import PROMPTS, SETTINGS, lengths, train
 
 ROOT = Path(__file__).parents[2]  # where a process that is started finds the tests
 
@@ -54,6 +59,27 @@ def test_line_19_killed_and_resumed_equals_uninterrupted(
     assert without_times(again) == without_times(undisturbed)
     files = {path.name: path.read_bytes() for path in (tmp_path / "undisturbed").iterdir()}
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == files
+
+
+def test_a_training_is_known_by_all_that_it_hangs_on(llama: Path, sharp_llama: Path) -> None:
+    judge, frame = Judge(share_of("a"), PROMPTS.head(9)), PROMPTS
+
+    def known(sft: Path = llama, frame: pd.DataFrame = frame, judge: Judge | None = judge, **other: Any) -> str:
+        settings = SETTINGS.model_copy(update=other.pop("settings", {}))
+        one = PpoTrainer(str(sft), PROMPTS.to_dict("records"), share_of("e"), settings, FP32, lengths)
+        return fingerprint(one, frame, judge, settings, other.get("compute", FP32), other.get("made_from", "models"))
+
+    others = [
+        known(sft=sharp_llama),
+        known(frame=PROMPTS.head(19)),
+        known(frame=PROMPTS.assign(context='[{"role": "user", "content": "Hi"}]')),
+        known(judge=None),
+        known(judge=Judge(share_of("a"), PROMPTS.head(8))),
+        known(settings={"seed": 1}),
+        known(compute=Compute("cpu", "bf16")),
+        known(made_from="models, of which the reward's is another"),
+    ]
+    assert len({known(), known(), *others}) == 1 + len(others)
 
 
 def test_another_policy_s_checkpoint_is_not_gone_on_from(

@@ -1,5 +1,6 @@
 """What a week may bring PPO: each ends in a policy, or in one clear line with nothing half-written."""
 
+import logging
 from pathlib import Path
 
 import pandas as pd
@@ -54,7 +55,11 @@ def test_a_disk_that_is_full_at_a_checkpoint(llama: Path, prompts: pd.DataFrame,
 
 
 def test_a_disk_that_is_full_at_the_end_keeps_what_was_learned(
-    llama: Path, prompts: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    llama: Path,
+    prompts: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     settings, kept = QUICK.model_copy(update={"checkpoint_updates": 2}), tmp_path / "kept" / "week.pt"
     save = ppo.save_policy
@@ -69,6 +74,7 @@ def test_a_disk_that_is_full_at_the_end_keeps_what_was_learned(
             train_ppo(llama, prompts, share_of("e"), settings, FP32, tmp_path / "policy", checkpoint=kept)
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "policy").glob("*"))
-    again = train_ppo(llama, prompts, share_of("e"), settings, FP32, tmp_path / "policy", checkpoint=kept)
-    assert again["seconds"] >= 0
+    with caplog.at_level(logging.INFO):
+        train_ppo(llama, prompts, share_of("e"), settings, FP32, tmp_path / "policy", checkpoint=kept)
+    assert "ppo goes on from its checkpoint after 2 of 2 updates" in caplog.messages
     AutoModelForCausalLM.from_pretrained(tmp_path / "policy")
