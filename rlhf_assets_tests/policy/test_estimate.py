@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 
 import numpy as np
@@ -6,17 +5,25 @@ import pandas as pd
 import pytest
 
 from rlhf_assets.errors import RlhfError
+from rlhf_assets.policy import estimate, ppo_trainer
 from rlhf_assets.policy.estimate import estimate_ppo
 from rlhf_assets.policy.ppo import Judge
 from rlhf_assets.policy.settings import PpoSettings
 from rlhf_assets_tests.policy.conftest import FP32, QUICK, share_of
 
-PAUSE = 0.05  # seconds that this reward takes for a reply, so that all else is little beside it
 
+class Clock:
+    """Time in which nothing but this reward takes any: a second a reply."""
 
-def slow(queries: list[str], responses: list[str], contexts: list[str]) -> np.ndarray:
-    time.sleep(PAUSE * len(queries))
-    return share_of("e")(queries, responses, contexts)
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def score(self, queries: list[str], responses: list[str], contexts: list[str]) -> np.ndarray:
+        self.now += len(queries)
+        return share_of("e")(queries, responses, contexts)
 
 
 @pytest.mark.parametrize(
@@ -29,12 +36,20 @@ def slow(queries: list[str], responses: list[str], contexts: list[str]) -> np.nd
     ],
 )
 def test_every_reply_that_will_be_scored_is_counted(
-    judged: int, changed: dict, scored: int, llama: Path, prompts: pd.DataFrame, tmp_path: Path
+    judged: int,
+    changed: dict,
+    scored: int,
+    llama: Path,
+    prompts: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings = PpoSettings(**{**QUICK.model_dump(), **changed})
-    judge = Judge(slow, prompts.head(judged)) if judged else None
-    found = estimate_ppo(llama, prompts, slow, settings, FP32, judge, tmp_path)
-    assert scored * PAUSE <= found.seconds["scoring"] < 3 * scored * PAUSE
+    clock, settings = Clock(), PpoSettings(**{**QUICK.model_dump(), **changed})
+    for module in (estimate, ppo_trainer):
+        monkeypatch.setattr(module, "time", clock)
+    judge = Judge(clock.score, prompts.head(judged)) if judged else None
+    found = estimate_ppo(llama, prompts, clock.score, settings, FP32, judge, tmp_path)
+    assert found.seconds["scoring"] == pytest.approx(scored)
     assert found.minutes * 60 == pytest.approx(sum(found.seconds.values()))
     assert found.memory_gb > 0.2
     assert found.device_memory_gb is None

@@ -28,7 +28,7 @@ from rlhf_assets.policy.sampling import Reply, sample
 from rlhf_assets.policy.settings import PpoSettings
 from rlhf_assets.policy.value import ValueHead, explained_variance
 from rlhf_assets.policy.weights import load_policy, sampling_copy
-from rlhf_assets_tests.policy.conftest import FP32, QUICK, share_of
+from rlhf_assets_tests.policy.conftest import FP32, QUICK, constant, share_of
 
 
 def trainer(folder: Path, prompts: pd.DataFrame, **changed: object) -> PpoTrainer:
@@ -185,9 +185,7 @@ def test_line_7_the_outcome_lands_once_on_the_last_response_token():
     assert token_rewards(torch.tensor([1.0, 2.0]), torch.zeros(2, 3), full, 0.05).tolist() == [[0, 0, 1], [0, 0, 2]]
 
 
-def test_line_8_a_reply_that_never_stopped_pays_and_the_prompts_stop_tokens_do_not_count(
-    llama: Path, prompts: pd.DataFrame
-):
+def test_line_8_a_reply_that_never_stopped_pays(llama: Path, prompts: pd.DataFrame):
     one = trainer(llama, prompts, missing_stop_penalty=2.0, overlong_tokens=4, overlong_penalty=1.0, max_new_tokens=8)
     one.calibrate()
     eos = one.tokenizer.eos_token_id
@@ -198,6 +196,13 @@ def test_line_8_a_reply_that_never_stopped_pays_and_the_prompts_stop_tokens_do_n
     assert_close(rewards.sum(1), torch.tensor([0.0, -3.0]), atol=1e-4, rtol=0)
     assert rewards[0, 1] == pytest.approx(0, abs=1e-5)
     assert rewards[1, 7] == pytest.approx(-3, abs=1e-5)
+
+
+def test_line_8_a_stop_token_in_the_prompt_stops_nothing(gpt2: Path, tmp_path: Path):
+    stop = load_policy(gpt2, FP32)[1].eos_token_id
+    constant(gpt2, tmp_path, {stop: -50.0})  # never says it
+    (reply,) = sample(load_policy(tmp_path, FP32)[0], [[5, stop, 6]], [0], [stop], 8, 1.0, 1)
+    assert (len(reply.tokens), reply.stopped) == (8, False)
 
 
 def test_line_9_gain_and_bias_of_the_reference_samples_stand_in_the_figures(
