@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from rlhf_assets.commands import audit, demo, feedback, forget, models, runs, server, training
+from rlhf_assets.commands import audit, backfill, demo, feedback, forget, models, runs, server, training
 from rlhf_assets.commands.output import show_progress
 from rlhf_assets.errors import RlhfError
 
@@ -53,7 +53,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": server.doctor,
     "demo": demo.demo,
     "import": feedback.import_feedback,
-    "backfill": training.backfill,
+    "backfill": backfill.backfill,
     "audit": audit.audit,
     "train": training.train,
     "forget": forget.forget,

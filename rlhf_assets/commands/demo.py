@@ -11,11 +11,11 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlhf_assets.commands.backfill import FEEDBACK
 from rlhf_assets.commands.instance import open_instance
 from rlhf_assets.commands.output import AsJson, print_json, show_progress
 from rlhf_assets.commands.runs import recorded_runs, show_runs
 from rlhf_assets.commands.server import bring_up
-from rlhf_assets.commands.training import FEEDBACK
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.progress import duration
 from rlhf_assets.storage.json_safe import json_safe
@@ -129,10 +129,11 @@ def run_stage(keys: list[str], first: str, last: str) -> bool:
     """Materialize these assets of these weeks and record the run; whether all went well."""
     from rlhf_assets.defs.automation.launch import materialize_weeks
     from rlhf_assets.defs.training_runs.recorder import record_runs
+    from rlhf_assets.feedback.weeks import weeks_between
 
     show_progress()
     with open_instance() as instance:
-        done = materialize_weeks(instance, keys, first, last)
+        done = materialize_weeks(instance, keys, weeks_between(first, last))
         record_runs(instance)
     return done
 

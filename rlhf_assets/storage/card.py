@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from rlhf_assets.storage.json_safe import json_safe
 
-Status = Literal["candidate", "accepted", "rejected", "promoted", "experiment"]
+Status = Literal["candidate", "accepted", "rejected", "promoted", "demoted", "experiment"]
 FIT_FOR_USE: tuple[Status, ...] = ("accepted", "promoted")
+IN_USE: tuple[Status, ...] = (*FIT_FOR_USE, "candidate")  # a policy stays one, its verdict is another artifact's
 
 
 class Parent(BaseModel):
@@ -55,7 +56,7 @@ class Card(BaseModel):
     content_hash: str = ""
     counts: dict[str, int] = Field(default_factory=dict)
     figures: dict[str, Any] = Field(default_factory=dict)
-    reasons: list[str] = Field(default_factory=list)  # why rejected
+    reasons: list[str] = Field(default_factory=list)  # why rejected, or who decided and why
     erased: list[Erasure] = Field(default_factory=list)
 
     @field_validator("settings", "seeds", "counts", "figures", mode="before")

@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from rlhf_assets.commands.training import FEEDBACK, REWARD, run_config
+from rlhf_assets.commands.backfill import FEEDBACK
+from rlhf_assets.commands.training import REWARD, run_config
 from rlhf_assets.feedback.weeks import bounds, first_week, last_closed_week, weeks_between
 from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets.storage.home import artifact_root
@@ -57,7 +58,7 @@ def project(settings: None, dagster_db: str, tmp_path: Path, monkeypatch: pytest
 def test_from_imported_feedback_to_a_recorded_reward_model_and_an_estimate_of_ppo(tmp_path: Path) -> None:
     filled = rlhf("backfill", "--from", WEEK, "--to", WEEK, "--local", "--json")
     assert filled.exit_code == 0
-    assert json.loads(filled.stdout) == {"from": WEEK, "to": WEEK, "assets": FEEDBACK, "success": True}
+    assert json.loads(filled.stdout) == {"from": WEEK, "to": WEEK, "weeks": 1, "assets": FEEDBACK, "success": True}
 
     trained = rlhf("train", "reward", "--week", WEEK, "--json")
     assert trained.exit_code == 0
@@ -151,6 +152,34 @@ def test_backfill_without_a_daemon_says_so() -> None:
     result = rlhf("backfill", "--from", WEEK, "--to", WEEK)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == ("no Dagster daemon is running; start one with `make ui`, or run it here with --local\n")
+
+
+@pytest.mark.usefixtures("project")
+def test_without_weeks_a_backfill_goes_on_with_those_that_miss() -> None:
+    weeks = weeks_between(WEEK, last_closed_week())
+    first, again = weeks[:3], (*weeks[:1], *weeks[2:])
+    one = ("--assets", "raw_message_feedback")
+    unknown = rlhf("backfill", *one, "--dry-run")
+    assert unknown.stdout.splitlines() == [
+        "would make raw_message_feedback",
+        f"of {len(weeks)} weeks from {WEEK} to {weeks[-1]}, a total of 1 runs, nobody knows how long",
+    ]
+    assert rlhf("backfill", *one, "--from", first[1], "--to", first[1], "--local").exit_code == 0
+    planned = json.loads(rlhf("backfill", *one, "--dry-run", "--json").stdout)
+    assert (planned["weeks"], planned["runs"], planned["dry_run"]) == (len(again), 2, True)
+    assert 0 < planned["seconds"] < 60 * len(again)
+    assert ArtifactStore(artifact_root()).weeks("raw_message_feedback") == [first[1]]
+    assert json.loads(rlhf("backfill", *one, "--local", "--json").stdout)["success"]
+    assert ArtifactStore(artifact_root()).weeks("raw_message_feedback") == weeks
+    assert len(ArtifactStore(artifact_root()).of_week("raw_message_feedback", first[1])) == 1
+    assert rlhf("backfill", *one, "--local").stdout == "nothing to do: every closed week has raw_message_feedback\n"
+    assert rlhf("backfill", "--from", WEEK).exit_code == 2
+
+
+@pytest.mark.usefixtures("project")
+def test_only_a_backfill_under_way_is_canceled() -> None:
+    none = rlhf("backfill", "--cancel", "nonsense")
+    assert (none.exit_code, none.stderr) == (1, "there is no backfill nonsense in this Dagster\n")
 
 
 @pytest.mark.usefixtures("project")

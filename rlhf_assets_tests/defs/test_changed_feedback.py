@@ -46,8 +46,8 @@ def rate_anew(world: World, week: str) -> None:
 def test_nothing_has_changed_after_an_extraction(world: World) -> None:
     launch = world.module("automation.launch")
     assert tick(world) == ("no week has been extracted yet", None)
-    assert launch.materialize_weeks(world.instance, [*RAW, *CLEAN], WEEKS[0], LAST)
-    assert launch.materialize_weeks(world.instance, DATASETS, WEEKS[-2], LAST)
+    assert launch.materialize_weeks(world.instance, [*RAW, *CLEAN], WEEKS)
+    assert launch.materialize_weeks(world.instance, DATASETS, WEEKS[-2:])
     assert world.materialize("reward_model", "judge_model", "sft_policy")
     assert tick(world) == (f"no vote has changed in the weeks from {WEEKS[0]} on", WEEKS[0])
     assert tick(world, WEEKS[0])[1] == WEEKS[0], "the next round"
@@ -77,7 +77,7 @@ def test_a_backfill_of_one_week_makes_no_other_week(world: World, workspace: Wor
     launch, week = world.module("automation.launch"), WEEKS[-2]
     made = [*RAW, *CLEAN, *DATASETS]
     before = {(asset, name): len(world.store.of_week(asset, name)) for asset in made for name in WEEKS}
-    asked = launch.request_backfill(world.instance, made, week, week)
+    asked = launch.request_backfill(world.instance, made, [week])
     status = until_done(world, workspace, asked)
     assert status.succeeded, status
     after = {key: len(world.store.of_week(*key)) for key in before}
@@ -211,7 +211,7 @@ def test_nothing_of_a_forgotten_person_is_extracted_again(world: World) -> None:
     (user,) = psycopg.connect(world.admin_url).execute("select user_id from rlhf.forgotten").fetchone() or ("",)
     assert tick(world)[0].startswith("no vote has changed"), "their absence is no change of the assistant's"
     launch = world.module("automation.launch")
-    assert launch.materialize_weeks(world.instance, [*RAW, *CLEAN], WEEKS[0], LAST)
+    assert launch.materialize_weeks(world.instance, [*RAW, *CLEAN], WEEKS)
     assert user not in everything(world)
 
 

@@ -12,7 +12,7 @@ from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._core.storage.tags import BACKFILL_ID_TAG
 from dagster._core.test_utils import create_run_for_test, instance_for_test
 
-from rlhf_assets.commands.training import watch
+from rlhf_assets.commands.backfill import watch
 from rlhf_assets.defs.automation.launch import PROCESS, end_orphans, process_of_this
 
 

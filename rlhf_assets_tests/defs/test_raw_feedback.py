@@ -27,7 +27,7 @@ EXTRACT = """
 import dagster as dg
 from rlhf_assets.defs.automation.launch import materialize_weeks
 with dg.DagsterInstance.ephemeral() as instance:
-    assert materialize_weeks(instance, ["raw_message_feedback"], {first!r}, {last!r})
+    assert materialize_weeks(instance, ["raw_message_feedback"], {weeks!r})
 """
 
 Moment = Callable[[], object]
@@ -86,7 +86,7 @@ def test_a_lost_connection_is_taken_up_again_after_the_weeks_already_there(
 
     with ThreadPoolExecutor(1) as beside:
         cut_off = beside.submit(cut)
-        assert materialize_weeks(instance, [RAW], WEEKS[0], WEEKS[-1])
+        assert materialize_weeks(instance, [RAW], WEEKS)
     (run,) = instance.get_runs()
     retries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_UP_FOR_RETRY)
     assert len(retries) == 1
@@ -105,7 +105,7 @@ def test_the_card_says_what_the_source_was_like(
     admin.execute("alter table chat_feedback add updated_at timestamptz")
     changed = bounds(FIRST)[0] + timedelta(days=9)
     insert(admin, "chat_feedback", feedback="positive", created_at=bounds(FIRST)[0], updated_at=changed)
-    assert materialize_weeks(instance, [RAW], *WEEKS[:2])
+    assert materialize_weeks(instance, [RAW], WEEKS[:2])
     with psycopg.connect(app_url) as connection:
         found = [week_fingerprint(connection, "message", week) for week in WEEKS[:2]]
     for week, now in zip(WEEKS, found, strict=False):
@@ -125,7 +125,7 @@ def test_a_process_killed_at_any_moment_leaves_nothing_half_visible(
         "between file and card": lambda: any(root.glob(f"{RAW}/*/*")),
         "after a week": lambda: len(store.weeks(RAW)) > 1 and streaming(admin, at_least=1),
     }
-    command = [sys.executable, "-c", EXTRACT.format(first=WEEKS[0], last=WEEKS[-1])]
+    command = [sys.executable, "-c", EXTRACT.format(weeks=WEEKS)]
     for moment in moments.values():
         process = subprocess.Popen(command)  # noqa: S603
         wait_for(moment)

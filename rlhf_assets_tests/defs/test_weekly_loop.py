@@ -18,6 +18,7 @@ import pytest
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster_graphql.cli import execute_query
 
+from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage.home import home
 from rlhf_assets_tests.defs.feedback import TOPICS
 from rlhf_assets_tests.defs.world import LAST, PATIENCE, WEEKS, World, until_done
@@ -38,7 +39,7 @@ mutation LaunchPipelineExecution($executionParams: ExecutionParams!) {
 def backfill(world: World, workspace: WorkspaceProcessContext, assets: list[str], weeks: list[str]) -> Any:
     """As from `rlhf backfill`: asked for over GraphQL, launched by the daemon's own iteration; its last status."""
     launch = world.module("automation.launch")
-    return until_done(world, workspace, launch.request_backfill(world.instance, assets, weeks[0], weeks[-1]))
+    return until_done(world, workspace, launch.request_backfill(world.instance, assets, weeks))
 
 
 def card_of(world: World, asset: str) -> str:
@@ -52,6 +53,16 @@ def test_datasets_name_the_command_when_a_week_was_never_extracted(
     assert not world.materialize("reward_dataset")
     assert f"rlhf backfill --from {WEEKS[0]} --to {LAST}" in caplog.text
     assert world.store.all("reward_dataset") == []
+
+
+def test_a_canceled_backfill_ends_before_its_runs_start(world: World, workspace: WorkspaceProcessContext) -> None:
+    launch = world.module("automation.launch")
+    backfill_id = launch.request_backfill(world.instance, FEEDBACK, WEEKS)
+    launch.cancel(world.instance, backfill_id)
+    status = until_done(world, workspace, backfill_id)
+    assert (status.status, status.succeeded, status.runs) == ("CANCELED", False, {})
+    with pytest.raises(RlhfError, match="has ended already: canceled"):
+        launch.cancel(world.instance, backfill_id)
 
 
 def test_a_backfill_of_four_weeks_of_feedback_is_one_run(world: World, workspace: WorkspaceProcessContext) -> None:
@@ -171,7 +182,7 @@ def test_a_materialization_from_the_shell_is_one_row_a_model(world: World) -> No
 def test_a_materialization_of_several_weeks_is_a_row_a_week(world: World) -> None:
     launch = world.module("automation.launch")
     before = len(world.rows())
-    assert launch.materialize_weeks(world.instance, ["reward_dataset", "sft_policy"], *WEEKS[2:])
+    assert launch.materialize_weeks(world.instance, ["reward_dataset", "sft_policy"], WEEKS[2:])
     world.record()
     new = world.rows()[before:]
     assert [(row["model_type"], row["metrics"]["week"]) for row in new] == [("sft", week) for week in WEEKS[2:]]

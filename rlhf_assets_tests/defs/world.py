@@ -77,7 +77,7 @@ class World:
         form: dict[str, Any] = {"ops": {name: {"config": values} for name, values in (config or {}).items()}}
         if compute:
             form["resources"] = {"compute": {"config": compute}}
-        return self.module("automation.launch").materialize_weeks(self.instance, keys, week, week, form)
+        return self.module("automation.launch").materialize_weeks(self.instance, keys, [week], form)
 
     def record(self) -> int:
         return self.module("training_runs.recorder").record_runs(self.instance)

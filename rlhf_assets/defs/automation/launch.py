@@ -14,7 +14,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from rlhf_assets.defs.partitions import ONE_RUN
 from rlhf_assets.errors import RlhfError
-from rlhf_assets.feedback.weeks import weeks_between
+from rlhf_assets.feedback.weeks import earlier
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,17 @@ mutation Launch($params: LaunchBackfillParams!) {
 """
 
 
+CANCEL = """
+mutation Cancel($id: String!) {
+  cancelPartitionBackfill(backfillId: $id) {
+    __typename
+    ... on CancelBackfillSuccess { backfillId }
+    ... on Error { message }
+  }
+}
+"""
+
+
 @cache
 def asset_job() -> dg.JobDefinition:
     """The job that can materialize any choice of assets."""
@@ -46,34 +57,56 @@ def asset_job() -> dg.JobDefinition:
 def materialize_weeks(
     instance: dg.DagsterInstance,
     keys: Sequence[str],
-    first: str,
-    last: str,
+    weeks: Sequence[str],
     run_config: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Materialize these assets for the weeks `first` to `last` in this process and say whether all succeeded.
+    """Materialize these assets for these weeks, oldest first, in this process and say whether all succeeded.
 
-    Feedback of several weeks is one run; with a model or a dataset among the assets each week is a run, oldest first,
-    and the first failure ends it, unless all that failed is what its own checks refused, as a week of too few votes.
-    Failures are logged, a line a step.
+    Feedback of successive weeks is one run; with a model or a dataset among the assets each week is a run, and the
+    first failure ends it, unless all that failed is what its own checks refused, as a week of too few votes. Failures
+    are logged, a line a step.
     """
     end_orphans(instance)
-    job, selection, process = asset_job(), chosen(keys), {PROCESS: process_of_this()}
+    job, selection = asset_job(), chosen(keys)
     how: dict[str, Any] = {
         "instance": instance,
         "asset_selection": selection,
         "run_config": {**QUIET, **(run_config or {})},
         "raise_on_error": False,
     }
-    if first != last and all(job.asset_layer.get(key).backfill_policy == ONE_RUN for key in selection):
-        tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
-        return succeeded(job.execute_in_process(tags=tags | process, **how))
     done = True
-    for week in weeks_between(first, last):
-        result = job.execute_in_process(partition_key=week, tags=process, **how)
+    for number, (first, last) in enumerate(parts := runs_of(keys, weeks), start=1):
+        if len(parts) > 1:
+            log.info("run %d of %d: %s", number, len(parts), first if first == last else f"{first} to {last}")
+        tags = {PROCESS: process_of_this()}
+        if first == last:
+            result = job.execute_in_process(partition_key=first, tags=tags, **how)
+        else:
+            over = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+            result = job.execute_in_process(tags=tags | over, **how)
         done &= succeeded(result)
         if not (result.success or only_refused(result)):
             break
     return done
+
+
+def runs_of(keys: Sequence[str], weeks: Sequence[str]) -> list[tuple[str, str]]:
+    """First and last week of each run that these weeks of these assets take."""
+    layer = asset_job().asset_layer
+    if any(layer.get(key).backfill_policy != ONE_RUN for key in chosen(keys)):
+        return [(week, week) for week in weeks]
+    return ranges(weeks)
+
+
+def ranges(weeks: Sequence[str]) -> list[tuple[str, str]]:
+    """First and last of each unbroken row of weeks, given oldest first."""
+    rows: list[tuple[str, str]] = []
+    for week in weeks:
+        if rows and rows[-1][1] == earlier(week, 1):
+            rows[-1] = (rows[-1][0], week)
+        else:
+            rows.append((week, week))
+    return rows
 
 
 def process_of_this() -> str:
@@ -154,30 +187,42 @@ def daemon_alive(instance: dg.DagsterInstance) -> bool:
     return bool(statuses[kind].healthy)
 
 
-def request_backfill(instance: dg.DagsterInstance, keys: Sequence[str], first: str, last: str) -> str:
+def request_backfill(instance: dg.DagsterInstance, keys: Sequence[str], weeks: Sequence[str]) -> str:
     """Ask for a backfill, which the daemon launches with as few runs as the assets allow; returns its id.
 
     Each asset gets these weeks and no others: by `partitionNames` Dagster would make whatever follows from them, as the
     datasets of all later weeks.
     """
+    wanted = {"ranges": [{"start": first, "end": last} for first, last in ranges(weeks)]}
+    params = {
+        "partitionsByAssets": [{"assetKey": {"path": list(key.path)}, "partitions": wanted} for key in chosen(keys)],
+        "title": f"rlhf backfill {weeks[0]} to {weeks[-1]}",
+    }
+    return asked(instance, LAUNCH, {"params": params}, "launchPartitionBackfill")["backfillId"]
+
+
+def cancel(instance: dg.DagsterInstance, backfill_id: str) -> None:
+    """Have the daemon end a backfill and its runs; RlhfError when there is none of that id, or it has ended."""
+    if (status := backfill_status(instance, backfill_id)).done:
+        raise RlhfError(f"backfill {backfill_id} has ended already: {status.status.lower()}")
+    asked(instance, CANCEL, {"id": backfill_id}, "cancelPartitionBackfill")
+
+
+def asked(instance: dg.DagsterInstance, mutation: str, variables: Mapping[str, Any], field: str) -> dict[str, Any]:
+    """What Dagster answers to a mutation on backfills; RlhfError when it refuses."""
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import ModuleTarget
     from dagster_graphql.cli import execute_query
 
     target = ModuleTarget("rlhf_assets.definitions", attribute=None, working_directory=None, location_name=LOCATION)
-    weeks = {"ranges": [{"start": first, "end": last}]}
-    params = {
-        "partitionsByAssets": [{"assetKey": {"path": list(key.path)}, "partitions": weeks} for key in chosen(keys)],
-        "title": f"rlhf backfill {first} to {last}",
-    }
     with WorkspaceProcessContext(instance, target) as workspace:
-        answer = execute_query(workspace, LAUNCH, {"params": params})
+        answer = execute_query(workspace, mutation, dict(variables))
     if errors := answer.get("errors"):
-        raise RlhfError(f"Dagster refused the backfill: {errors[0]['message']}")
-    launched = answer["data"]["launchPartitionBackfill"]
-    if "backfillId" not in launched:
-        raise RlhfError(f"Dagster refused the backfill: {launched.get('message') or launched['__typename']}")
-    return launched["backfillId"]
+        raise RlhfError(f"Dagster refused: {errors[0]['message']}")
+    found = answer["data"][field]
+    if "backfillId" not in found:
+        raise RlhfError(f"Dagster refused: {found.get('message') or found['__typename']}")
+    return found
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,194 @@
+"""`rlhf backfill`: weeks of feedback, or of any asset, by the daemon or here."""
+
+import logging
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rlhf_assets.commands.instance import open_instance
+from rlhf_assets.commands.output import AsJson, print_json
+from rlhf_assets.commands.weeks import week_option
+from rlhf_assets.errors import RlhfError
+from rlhf_assets.feedback.weeks import first_week, last_closed_week, weeks_between
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+log = logging.getLogger(__name__)
+
+FEEDBACK = ["raw_message_feedback", "raw_step_feedback", "clean_feedback", "quarantined_feedback", "feedback_audit"]
+
+
+def backfill(
+    first: Annotated[
+        str | None, week_option("--from", "First week, by the date of its Sunday; default: go on where weeks miss.")
+    ] = None,
+    last: Annotated[str | None, week_option("--to", "Last week, included.")] = None,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Instead: the weeks whose votes have changed since they were extracted.")
+    ] = False,
+    assets: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Comma-separated; default: raw and clean feedback and audit.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which weeks, and about how long.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Show progress until it is done.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="Run it here and now, without the daemon.")] = False,
+    cancel: Annotated[str | None, typer.Option(metavar="ID", help="Instead: cancel that one and its runs.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Extract and clean the feedback of some weeks, in one run.
+
+    Without weeks: all closed ones that miss one of the assets, as after a backfill that was canceled or failed. Hands
+    the run to the daemon that `make ui` starts; --local does without one. With --stale the newest datasets are made
+    anew too; older datasets and models are kept, and marked in the UI.
+
+    \b
+    Example:  rlhf backfill --wait
+              rlhf backfill --from 2026-10-04 --to 2026-11-15 --dry-run
+              rlhf backfill --from 2026-11-15 --to 2026-11-15 --assets reward_dataset,reward_model --local
+              rlhf backfill --stale
+    """
+    if cancel:
+        return cancel_backfill(cancel, as_json)
+    if stale:
+        if first or last or assets or local or dry_run:
+            raise typer.BadParameter("--stale finds weeks and assets by itself, and hands them to the daemon")
+        return backfill_changed(wait, as_json)
+    if (first is None) != (last is None):
+        raise typer.BadParameter("say both --from and --to, or neither for the weeks that miss")
+    if first and last and last < first:
+        raise typer.BadParameter(f"--to {last} lies before --from {first}")
+    from rlhf_assets.defs.automation.launch import daemon_alive, materialize_weeks, request_backfill
+    from rlhf_assets.defs.training_runs.recorder import record_runs
+
+    names = [name.strip() for name in assets.split(",")] if assets else FEEDBACK
+    weeks = weeks_between(first, last) if first and last else missing_weeks(names)
+    report: dict[str, Any] = {"from": weeks[0], "to": weeks[-1]} if weeks else {"from": None, "to": None}
+    report |= {"weeks": len(weeks), "assets": names}
+    with open_instance() as instance:
+        if dry_run:
+            return show_plan(instance, names, weeks, report, as_json)
+        if not weeks:
+            report["success"] = True
+        elif local:
+            report["success"] = materialize_weeks(instance, names, weeks)
+            record_runs(instance)
+        elif daemon_alive(instance):
+            report["backfill"] = request_backfill(instance, names, weeks)
+            if wait:
+                report["success"] = watch(instance, report["backfill"])
+        else:
+            raise RlhfError("no Dagster daemon is running; start one with `make ui`, or run it here with --local")
+    if as_json:
+        print_json(report)
+    elif not weeks:
+        typer.echo(f"nothing to do: every closed week has {', '.join(names)}")
+    elif "success" not in report:
+        typer.echo(f"backfill {report['backfill']} is queued; `make ui` shows how far it is")
+    elif report["success"]:
+        typer.echo(f"{', '.join(names)}: done from {weeks[0]} to {weeks[-1]}")
+    if not report.get("success", True):
+        raise RlhfError(
+            f"the backfill from {weeks[0]} to {weeks[-1]} failed; the lines above or the UI say where and why, and "
+            "`rlhf backfill` without weeks goes on with those that miss"
+        )
+
+
+def missing_weeks(names: list[str]) -> list[str]:
+    """The closed weeks that have no artifact of one of these assets that others may use."""
+    from rlhf_assets.defs.resources import Artifacts
+    from rlhf_assets.storage.card import IN_USE
+
+    store = Artifacts().store
+    closed = weeks_between(first_week(), last_closed_week())
+    there = {name: set(store.weeks(name)) for name in names}
+    return [
+        week for week in closed if not all(week in there[name] and store.newest(name, week, IN_USE) for name in names)
+    ]
+
+
+def show_plan(
+    instance: "DagsterInstance", names: list[str], weeks: list[str], report: dict[str, Any], as_json: bool
+) -> None:
+    """What a backfill would make, and how long that took before."""
+    from rlhf_assets.defs.automation.durations import seconds_a_week
+    from rlhf_assets.defs.automation.launch import chosen, runs_of
+
+    made = [key.to_user_string() for key in chosen(names)]
+    runs, seconds = len(runs_of(names, weeks)), seconds_a_week(instance, made)
+    about = None if seconds is None else seconds * len(weeks)
+    if as_json:
+        return print_json({**report, "assets": made, "runs": runs, "seconds": about, "dry_run": True})
+    if not weeks:
+        return typer.echo(f"nothing to do: every closed week has {', '.join(names)}")
+    how_long = "nobody knows how long" if about is None else f"about {about / 60:.1f} minutes"
+    typer.echo(f"would make {', '.join(made)}")
+    typer.echo(f"of {len(weeks)} weeks from {weeks[0]} to {weeks[-1]}, a total of {runs} runs, {how_long}")
+
+
+def cancel_backfill(backfill_id: str, as_json: bool) -> None:
+    """Have the daemon end that backfill and its runs; what they have made stays."""
+    from rlhf_assets.defs.automation.launch import cancel
+
+    with open_instance() as instance:
+        cancel(instance, backfill_id)
+    if as_json:
+        return print_json({"backfill": backfill_id, "canceling": True})
+    typer.echo(f"backfill {backfill_id} is being canceled; what it has made stays")
+
+
+def backfill_changed(wait: bool, as_json: bool) -> None:
+    """Have the weeks made anew whose votes have changed since they were extracted."""
+    from rlhf_assets.defs.automation.changed_feedback import changed, extracted_weeks, make_anew
+    from rlhf_assets.defs.automation.launch import daemon_alive
+    from rlhf_assets.defs.resources import Artifacts, Database
+
+    store, weeks = Artifacts().store, []
+    for week, differs in changed(Database(), store, extracted_weeks(store)):
+        log.info("week %s: %s", week, "; ".join(differs) or "as extracted")
+        weeks += [week] if differs else []
+    report: dict[str, Any] = {"weeks": sorted(weeks), "backfill": None, "made_anew": {}, "marked": 0}
+    if weeks:
+        with open_instance() as instance:
+            if not daemon_alive(instance):
+                raise RlhfError(f"{len(weeks)} weeks have changed and no Dagster daemon is running; start `make ui`")
+            report["backfill"], report["made_anew"], report["marked"] = make_anew(instance, store, sorted(weeks))
+            for asset, anew in report["made_anew"].items():
+                log.info("to be made anew: %s, %s", asset, f"{len(anew)} weeks" if len(anew) > 1 else anew[0])
+            log.info("kept and marked as outdated: %d older datasets and models", report["marked"])
+            if wait:
+                report["success"] = watch(instance, report["backfill"])
+    if as_json:
+        print_json(report)
+    elif weeks:
+        done = "done" if report.get("success") else "queued; `make ui` shows how far it is"
+        typer.echo(f"{', '.join(sorted(weeks))}: backfill {report['backfill']} {done}")
+    else:
+        typer.echo("no vote has changed since its week was extracted")
+    if not report.get("success", True):
+        raise RlhfError("the backfill of the changed weeks failed; the lines above or the UI say where and why")
+
+
+def watch(instance: "DagsterInstance", backfill_id: str) -> bool:
+    """Say what becomes of the backfill until it is done; whether it succeeded."""
+    from rlhf_assets.defs.automation.launch import backfill_status, daemon_alive
+
+    said = ""
+    while True:
+        now = backfill_status(instance, backfill_id)
+        text = f"backfill {backfill_id}: {now.status.lower()}" + "".join(
+            f" · {count} {'run' if count == 1 else 'runs'} {status.lower()}" for status, count in now.runs.items()
+        )
+        if text != said:
+            log.info(text)
+            said = text
+        if now.done:
+            for reason in now.skipped:
+                log.warning(reason)
+            for failure in now.failures:
+                log.error(failure)
+            return now.succeeded
+        if not daemon_alive(instance):
+            raise RlhfError("the Dagster daemon has stopped; the backfill goes on when `make ui` starts it again")
+        time.sleep(2)
