@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from rlhf_assets.commands import audit, backfill, demo, feedback, forget, models, runs, server, training
+from rlhf_assets.commands import audit, backfill, demo, feedback, forget, models, promotion, runs, server, training
 from rlhf_assets.commands.output import show_progress
 from rlhf_assets.errors import RlhfError
 
@@ -61,6 +61,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "score": models.score,
     "generate": models.generate,
     "export": models.export,
+    "promote": promotion.promote,
+    "demote": promotion.demote,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)

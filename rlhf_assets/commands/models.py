@@ -103,6 +103,8 @@ def _newest_reward_model() -> "Artifact":
 
 
 def _promoted_policy() -> "Artifact":
-    if policy := _store().promoted():
+    from rlhf_assets.storage.promotions import in_use
+
+    if policy := in_use(_store()):
         return policy
     raise RlhfError("no policy was promoted yet; `rlhf train both` makes one and promotes it if it is better")

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rlhf_assets.commands.instance import open_instance
 from rlhf_assets.commands.output import AsJson, print_json
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
@@ -12,14 +13,25 @@ BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 def runs(
     limit: Annotated[int, typer.Option(min=1, help="Newest rows to show.")] = 20,
+    reconcile: Annotated[
+        bool, typer.Option("--reconcile", help="First write the rows of all runs that Dagster knows.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the rows of rlhf_training_runs, newest first.
 
+    --reconcile restores rows that somebody deleted or that an older backup of the database does not have.
+
     \b
     Example:  rlhf runs
+              rlhf runs --reconcile
               rlhf runs --json | jq '.runs[0].metrics'
     """
+    if reconcile:
+        from rlhf_assets.defs.training_runs.recorder import record_all
+
+        with open_instance() as instance:
+            typer.echo(f"{record_all(instance)} rows written", err=True)
     rows = recorded_runs(limit)
     if as_json:
         print_json({"runs": rows})

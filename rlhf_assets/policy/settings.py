@@ -150,6 +150,11 @@ class EvaluationSettings(SamplingSettings):
 class GateSettings(Settings):
     """What a policy must show before it is promoted. Bounds on rises are what chance does not do on so many prompts."""
 
+    approval: bool = Field(
+        False,
+        description="A policy that passes is not used before a person says so, with `rlhf promote`; off, since the "
+        "loop is to close by itself and `rlhf demote` undoes it.",
+    )
     minimum_prompts: int = Field(
         150, description="Held-out prompts it must be compared on; a few wins in a row are luck.", gt=0
     )

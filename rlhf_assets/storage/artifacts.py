@@ -19,14 +19,13 @@ from pydantic import BaseModel, ValidationError
 from upath import UPath
 
 from rlhf_assets.errors import RlhfError
-from rlhf_assets.storage.card import FIT_FOR_USE, Card, Parent, Pointer, Status
+from rlhf_assets.storage.card import FIT_FOR_USE, Card, Parent, Status
 from rlhf_assets.storage.home import home
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CARD = "card.json"
-POINTER = "promoted.json"
 DRAFTS = ".drafts"
 LEFTOVER_SECONDS = 24 * 3600  # longer than any run
 
@@ -242,29 +241,6 @@ class ArtifactStore:
     def _runs(self, asset: str, week: str) -> list[str]:
         folder = self.root / asset / week
         return [name for name in _names(folder) if (folder / name / CARD).exists()]
-
-    def promote(self, policy: Artifact) -> bool:
-        """Point `promoted.json` at that policy unless it already names a later week; says whether it moved."""
-        standing = self.promoted()
-        if standing and standing.card.week > policy.card.week:
-            return False
-        pointer = Pointer(week=policy.card.week, path=policy.relative_path)
-        write_whole(self.root / POINTER, pointer.model_dump_json())
-        return True
-
-    def promoted(self) -> Artifact | None:
-        """The policy now in use."""
-        pointer = self.root / POINTER
-        if not pointer.exists():
-            return None
-        return self.open(Pointer.model_validate_json(pointer.read_text()).path)
-
-    def promoted_before(self, week: str) -> Artifact | None:
-        """The policy promoted in the latest week before `week`, which a backfilled older week is compared with."""
-        for earlier in reversed([w for w in self.weeks("promotion") if w < week]):
-            if verdict := self.newest("promotion", earlier, ("promoted",)):
-                return self.open(next(p.path for p in verdict.card.parents if p.asset == "ppo_policy"))
-        return None
 
 
 def command_for(asset: str, first: str, last: str) -> str:

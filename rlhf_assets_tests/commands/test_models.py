@@ -14,6 +14,7 @@ from rlhf_assets.reward.training import train_reward
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
 from rlhf_assets.storage.card import Status
 from rlhf_assets.storage.home import artifact_root
+from rlhf_assets.storage.promotions import settle
 from rlhf_assets_tests.commands.runner import json_lines, rlhf
 from rlhf_assets_tests.reward.votes import votes
 from rlhf_assets_tests.tiny_models import tiny_encoder, tiny_llama
@@ -115,8 +116,10 @@ def test_generate_and_export_take_the_promoted_policy(policy: Path, tmp_path: Pa
         result = rlhf(*usage, stdin=json_lines(SOLAR))
         assert (result.exit_code, result.stdout) == (1, "")
         assert "no policy was promoted yet" in result.stderr
-    artifact = kept("ppo_policy", "2026-01-04", policy, "accepted")
-    ArtifactStore(artifact_root()).promote(artifact)
+    artifact, store = kept("ppo_policy", "2026-01-04", policy, "accepted"), ArtifactStore(artifact_root())
+    with store.draft("promotion", "2026-01-04", "a-run") as draft:
+        draft.commit("promoted", parents=[artifact])
+    settle(store)
     assert rlhf("generate", "--max-new-tokens", 4, stdin=json_lines(SOLAR)).exit_code == 0
 
     assert rlhf("export", "--promoted", "out/assistant").exit_code == 0

@@ -11,7 +11,9 @@ from rlhf_assets.demo.answers import ANSWERS
 from rlhf_assets.demo.lines import read_lines
 from rlhf_assets.feedback.weeks import earlier
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
+from rlhf_assets.storage.promotions import decide, in_use
 from rlhf_assets_tests.defs.by_hand import WEEK, lay, lay_policy, lay_scorer, materialize, why_failed, with_frames
+from rlhf_assets_tests.defs.world import freshly_loaded
 from rlhf_assets_tests.policy.planted import good_figures
 from rlhf_assets_tests.tiny_models import tiny_encoder, tiny_llama
 
@@ -51,9 +53,37 @@ def test_the_candidate_is_promoted_and_not_the_policy_it_was_compared_with(store
     policy = lay(store, "ppo_policy", WEEK, "candidate")
     lay(store, "policy_evaluation", WEEK, parents=[incumbent, policy], figures=BETTER)
     assert materialize(promotion, store).success
-    in_use = store.promoted()
-    assert in_use is not None
-    assert in_use.relative_path == policy.relative_path
+    used = in_use(store)
+    assert used is not None
+    assert used.relative_path == policy.relative_path
+
+
+def test_where_a_person_is_to_approve_what_passes_waits(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rlhf.toml").write_text("[GateSettings]\napproval = true\n")
+    with freshly_loaded({"RLHF_SETTINGS": str(tmp_path / "rlhf.toml")}):
+        from rlhf_assets.defs.evaluation.promotion import promotion
+
+        policy = lay(store, "ppo_policy", WEEK, "candidate")
+        lay(store, "policy_evaluation", WEEK, parents=[policy], figures=good_figures())
+        assert materialize(promotion, store).success
+    (verdict,) = store.of_week("promotion", WEEK)
+    assert (verdict.card.status, in_use(store)) == ("accepted", None)
+    assert verdict.card.reasons == [f"it passes and waits for a person's `rlhf promote --week {WEEK}`"]
+
+
+def test_what_a_person_took_out_of_use_is_not_promoted_again_by_a_run(store: ArtifactStore) -> None:
+    from rlhf_assets.defs.evaluation.promotion import promotion
+
+    policy = lay(store, "ppo_policy", WEEK, "candidate")
+    lay(store, "policy_evaluation", WEEK, parents=[policy], figures=good_figures())
+    assert materialize(promotion, store).success
+    assert in_use(store) is not None
+    decide(store, WEEK, "demoted", "ann", "wrong about visas")
+    assert materialize(promotion, store).success
+    assert in_use(store) is None
+    assert store.of_week("promotion", WEEK)[-1].card.reasons == ["demoted by ann: wrong about visas"]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +142,7 @@ def comparison(store: ArtifactStore, tmp_path: Path, prompts: pd.DataFrame) -> N
     lay_policy(store, "ppo_policy", "candidate", parents=[sft, reward, asked])
 
 
-def in_use(store: ArtifactStore) -> None:
+def lay_policy_in_use(store: ArtifactStore) -> None:
     """A policy promoted the week before, of a dataset on whose sides a question was that is now on another."""
     known = dataset(store, BEFORE, train=["Seen by the policy in use?"])
     parents = [lay(store, asset, BEFORE, parents=[known]) for asset in ("sft_policy", "reward_model")]
@@ -131,7 +161,7 @@ def test_prompts_are_unseen_and_the_ui_shows_shipped_questions_alone(store: Arti
         {"prompt_id": list("abcdefg"), "query": queries, "context": contexts, "system_prompt": None, "side": "test"}
     )
     comparison(store, tmp_path, prompts)
-    in_use(store)
+    lay_policy_in_use(store)
     result = materialize(policy_evaluation, store, max_new_tokens=4, prompts=10)
     assert result.success
     (made,) = store.of_week("policy_evaluation", WEEK)

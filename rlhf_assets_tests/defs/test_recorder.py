@@ -1,6 +1,8 @@
 """The recorder on runs of small assets that carry the models' names, however they end."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -203,6 +205,21 @@ def test_a_run_under_way_is_started_and_a_killed_one_failed(
     instance.report_run_failed(run)  # as the monitor does when the process is gone
     tick(instance, cursor)
     assert told(app_url) == [("sft", "failed")]
+
+
+def test_a_killed_run_of_this_host_is_failed_by_the_next_tick(instance: dg.DagsterInstance, app_url: str) -> None:
+    from rlhf_assets.defs.automation.launch import PROCESS, process_of_this
+
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    host, _, _ = process_of_this().partition(" ")
+    job = JOB.get_subset(asset_selection={sft_policy.key})
+    run = planned(instance, job, tags={PROCESS: f"{host} {gone.pid}"})
+    events = execute_run_iterator(InMemoryJob(job), run, instance)
+    next(event for event in events if event.event_type is dg.DagsterEventType.STEP_START)
+    tick(instance)
+    assert told(app_url) == [("sft", "failed")]
+    events.close()
 
 
 def test_a_run_over_several_weeks_is_a_row_a_week(instance: dg.DagsterInstance, app_url: str) -> None:

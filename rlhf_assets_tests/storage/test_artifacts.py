@@ -125,26 +125,6 @@ def test_a_card_with_nan_and_numpy_is_json(store: ArtifactStore) -> None:
     assert (card["counts"], card["settings"]) == ({"rows": 3}, {"rate": 0.5})
 
 
-def test_the_promoted_pointer_moves_only_forward(store: ArtifactStore) -> None:
-    old, new = make(store, "ppo_policy", "2026-03-01"), make(store, "ppo_policy", "2026-03-08")
-    assert store.promoted() is None
-    assert store.promote(new)
-    assert not store.promote(old)
-    standing = store.promoted()
-    assert standing is not None
-    assert standing.card.week == "2026-03-08"
-
-
-def test_an_older_week_is_compared_with_what_stood_before_it(store: ArtifactStore) -> None:
-    for week in ("2026-03-01", "2026-03-15"):
-        make(store, "promotion", week, status="promoted", parents=(make(store, "ppo_policy", week),))
-    make(store, "promotion", "2026-03-08", status="rejected", parents=(make(store, "ppo_policy", "2026-03-08"),))
-    assert store.promoted_before("2026-03-01") is None
-    before = store.promoted_before("2026-03-15")
-    assert before is not None
-    assert before.card.week == "2026-03-01"
-
-
 def test_a_download_is_kept_in_the_home_for_its_owner_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RLHF_HOME", str(tmp_path))
     local = make(ArtifactStore(f"memory://{uuid.uuid4()}/artifacts")).local()

@@ -17,6 +17,7 @@ from rlhf_assets.feedback.settings import CleaningSettings
 from rlhf_assets.policy.settings import EvaluationSettings, GateSettings
 from rlhf_assets.settings import project_settings
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
+from rlhf_assets.storage.promotions import promoted_before
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +96,7 @@ def policy_evaluation(
             skip(context, week, why_none(store, "judge_model" if ppo else "ppo_policy", week))
             return
         sft, reward, asked = (lineage(store, ppo, asset) for asset in ("sft_policy", "reward_model", "policy_prompts"))
-        promoted = store.promoted_before(week)
+        promoted = promoted_before(store, week)
         before = [lineage(store, promoted, asset) for asset in ("sft_policy", "reward_model")] if promoted else []
         held_out = asked.frame(PROMPTS).query("side == 'test'")
         prompts = unseen(held_out, store, sft, reward, judge, *before)

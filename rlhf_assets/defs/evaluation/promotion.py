@@ -12,6 +12,8 @@ from rlhf_assets.defs.resources import Artifacts
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.policy.settings import GateSettings
 from rlhf_assets.storage.artifacts import Artifact
+from rlhf_assets.storage.card import Status
+from rlhf_assets.storage.promotions import promoted_before, settle, why_demoted
 
 CODE_VERSION = "2"
 
@@ -37,7 +39,8 @@ def promotion(
 ) -> Iterator[dg.MaterializeResult]:
     """The verdict of the gate on the week's policy, against the one promoted in an earlier week, at first SFT.
 
-    A later week's promotion stands: the pointer to the policy in use moves only forward.
+    A later week's promotion stands. Where a person is to approve, what passes is accepted and not yet in
+    use; what a person took out of use is not promoted again by a run.
     """
     from rlhf_assets.policy.gate import promotion_gate
 
@@ -51,16 +54,20 @@ def promotion(
         skip(context, week, "an experiment is never promoted")
         return
     with mendable(), store.draft("promotion", week, context.run.run_id) as draft:
-        check_incumbent(evaluation, policy, store.promoted_before(week))
-        reasons = promotion_gate(evaluation.card.figures, settings)
+        check_incumbent(evaluation, policy, promoted_before(store, week))
+        reasons = [*why_demoted(store, policy), *promotion_gate(evaluation.card.figures, settings)]
+        status: Status = "rejected" if reasons else "accepted" if settings.approval else "promoted"
+        if status == "accepted":
+            reasons = [f"it passes and waits for a person's `rlhf promote --week {week}`"]
         made = draft.commit(
-            "rejected" if reasons else "promoted",
+            status,
             parents=[policy, evaluation],
             settings=settings,
             code_version=CODE_VERSION,
             reasons=reasons,
         )
-        in_use = not reasons and store.promote(policy)
+        used = settle(store)
+    in_use = used is not None and used.relative_path == policy.relative_path
     yield report(context, {week: made}, "promotion", {"in_use": in_use, "policy": policy.relative_path})
 
 
