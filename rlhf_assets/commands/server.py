@@ -2,11 +2,17 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import typer
 
+from rlhf_assets.commands.instance import open_instance
 from rlhf_assets.commands.output import AsJson, print_json
+from rlhf_assets.errors import RlhfError
+
+if TYPE_CHECKING:
+    from rlhf_assets.storage.doctor import Finding
 
 
 def up() -> None:
@@ -127,7 +133,7 @@ def doctor(as_json: AsJson = False) -> None:
     """
     from rlhf_assets.storage.doctor import checkup
 
-    findings = checkup()
+    findings = [*checkup(), automation()]
     healthy = all(finding.ok is not False for finding in findings)
     if as_json:
         print_json({"ok": healthy, "findings": [vars(finding) for finding in findings]})
@@ -144,3 +150,23 @@ def doctor(as_json: AsJson = False) -> None:
         Console().print(table)
     if not healthy:
         raise typer.Exit(1)
+
+
+def automation() -> "Finding":
+    """Whether anything starts by itself."""
+    from rlhf_assets.defs.automation.launch import daemon_alive
+    from rlhf_assets.defs.automation.switched_on import switched_off
+    from rlhf_assets.storage.doctor import Finding
+
+    try:
+        with open_instance() as instance:
+            off, alive = switched_off(instance), daemon_alive(instance)
+    except RlhfError:
+        return Finding("automation", None, "unknown without Dagster's database")
+    if off:
+        return Finding(
+            "automation", None, f"switched off: {', '.join(off)}", "switch it on in the UI, under Automation"
+        )
+    if not alive:
+        return Finding("automation", None, "no daemon runs, so nothing starts by itself", "`make ui` starts one")
+    return Finding("automation", True, "the daemon runs, the schedule and all sensors are on")

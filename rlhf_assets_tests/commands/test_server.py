@@ -108,6 +108,7 @@ def test_doctor_says_what_is_wrong_and_exits_1_only_then(
     well = rlhf("doctor", "--json")
     report = json.loads(well.stdout)
     assert (well.exit_code, report["ok"]) == (0, True), report
+    assert "no daemon runs" in next(one["detail"] for one in report["findings"] if one["name"] == "automation")
     admin.execute("drop table public.rlhf_training_runs cascade")
     ill = rlhf("doctor")
     assert ill.exit_code == 1

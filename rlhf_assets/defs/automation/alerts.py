@@ -1,0 +1,98 @@
+"""Tells a webhook what nobody should find out by looking: a failed run, a third week without a policy, drift, and a
+schedule or sensor that somebody switched off.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+from dagster import DagsterEventType as Event
+from dagster._core.storage.tags import WILL_RETRY_TAG
+
+from rlhf_assets.defs.automation.launch import what_failed, why_skipped
+from rlhf_assets.defs.automation.switched_on import switched_off
+from rlhf_assets.defs.resources import Artifacts
+from rlhf_assets.defs.reward_model.checks import DRIFT
+from rlhf_assets.defs.training_runs.run_history import weeks_of_run
+from rlhf_assets.errors import RlhfError
+from rlhf_assets.feedback.weeks import earlier, first_week
+from rlhf_assets.storage.artifacts import ArtifactStore
+from rlhf_assets.webhook import WEBHOOK, post
+
+TOLD = {Event.STEP_FAILURE, Event.ASSET_OBSERVATION, Event.ASSET_CHECK_EVALUATION}
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]  # who cancels a run knows it
+REREAD = timedelta(minutes=5)  # run records may become visible out of order; each run is told once all the same
+MISSED = 3  # weeks in a row without a policy
+SHOWN = 20  # lines of one message
+
+
+def worth_telling(instance: dg.DagsterInstance, run: dg.DagsterRun, store: ArtifactStore) -> Iterator[str]:
+    """A line for each thing about that ended run that somebody should know."""
+    weeks = weeks_of_run(run)
+    about = f"week {weeks[0]}" if len(weeks) == 1 else f"weeks {weeks[0]} to {weeks[-1]}" if weeks else run.job_name
+    failures = 0
+    for entry in instance.all_logs(run.run_id, of_type=TOLD):
+        event = entry.get_dagster_event()
+        if event.is_step_failure:
+            failures += 1
+            yield f"{about}: {what_failed(event).splitlines()[0]} (run {run.run_id})"
+        elif event.event_type is Event.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            if check.check_name == DRIFT and not check.passed:
+                said = [
+                    str(value.value) for value in check.metadata.values() if isinstance(value, dg.TextMetadataValue)
+                ]
+                yield f"{about}: {check.asset_key.to_user_string()} warns of drift: {' '.join(said)}"
+        elif event.step_key == "ppo_policy" and (reason := why_skipped(event)):
+            yield from (
+                f"{about}: no policy for {MISSED} weeks in a row; {reason}" for week in weeks if missed(store, week)
+            )
+    if run.status is dg.DagsterRunStatus.FAILURE and not failures:
+        yield f"{about}: the run ended before its steps did (run {run.run_id})"
+
+
+def missed(store: ArtifactStore, week: str) -> bool:
+    """Whether that week and those before it have no policy of their own."""
+    row = [earlier(week, ago) for ago in range(MISSED)]
+    return row[-1] >= first_week() and not any(store.newest("ppo_policy", each, ("candidate",)) for each in row)
+
+
+@dg.sensor(name="alerts", minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+def alerts(context: dg.SensorEvaluationContext, artifacts: Artifacts) -> dg.SkipReason:
+    """Tells RLHF_ALERT_WEBHOOK of runs that have ended; the cursor moves only once the webhook has taken it."""
+    url = os.environ.get(WEBHOOK)
+    if not url:
+        if context.cursor:
+            context.update_cursor("")  # switched on again, it tells nothing old
+        return dg.SkipReason(f"{WEBHOOK} is not set, so nobody is told")
+    if not context.cursor:
+        begun = datetime.now(UTC)
+        kept: dict[str, Any] = {"begun": begun.timestamp(), "since": begun.isoformat(), "told": [], "off": []}
+    else:
+        kept = json.loads(context.cursor)
+    since = datetime.fromisoformat(kept["since"])
+    changed = dg.RunsFilter(statuses=ENDED, updated_after=since - REREAD)
+    records = context.instance.get_run_records(changed, order_by="update_timestamp", ascending=True)
+    from_then_on = max(kept["begun"], (since - REREAD).timestamp())
+    runs = [record.dagster_run for record in records if (record.end_time or 0) > from_then_on]
+    lines = [
+        line
+        for run in runs
+        if run.run_id not in kept["told"] and run.tags.get(WILL_RETRY_TAG) != "true"
+        for line in worth_telling(context.instance, run, artifacts.store)
+    ]
+    off = switched_off(context.instance)
+    lines += [f"{name} was switched off; nothing replaces it" for name in off if name not in kept["off"]]
+    if lines:
+        more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+        try:
+            post(url, "\n".join([*lines[:SHOWN], *more]))
+        except RlhfError as error:
+            raise dg.Failure(description=f"nothing is lost, the next tick tries again: {error}") from None
+    seen = max([since, *(record.update_timestamp for record in records)])
+    told = [run.run_id for run in runs]
+    context.update_cursor(json.dumps({**kept, "since": seen.isoformat(), "told": told, "off": off}))
+    return dg.SkipReason(f"{len(lines)} things told")

@@ -1,0 +1,194 @@
+"""What a webhook on this machine is told of runs of small assets that carry the pipeline's names."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.storage.tags import WILL_RETRY_TAG
+from dagster._core.test_utils import instance_for_test
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import ModuleTarget
+
+from rlhf_assets.feedback.weeks import earlier, last_closed_week
+from rlhf_assets.storage.artifacts import ArtifactStore
+
+WEEK = last_closed_week()
+WEEKS = dg.WeeklyPartitionsDefinition(start_date="2026-01-04", timezone="UTC")
+
+
+class Duty:
+    """A chat service: what it was told, and how it answers."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.answer = 200
+        duty = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if duty.answer == 200:
+                    duty.told += said["text"].splitlines()
+                self.send_response(duty.answer)
+                self.end_headers()
+
+            def log_message(self, *args: object) -> None: ...
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/secret-path"
+
+
+@pytest.fixture
+def duty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Duty]:
+    duty = Duty()
+    thread = threading.Thread(target=duty.server.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.setenv("RLHF_ALERT_WEBHOOK", duty.url)
+    yield duty
+    duty.server.shutdown()
+    duty.server.server_close()
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    monkeypatch.setenv("RLHF_ARTIFACTS", str(tmp_path / "artifacts"))
+    with instance_for_test() as instance:
+        yield instance
+
+
+@dg.asset(partitions_def=WEEKS)
+def fails() -> None:
+    raise dg.Failure(description="the loss is nan; lower the rate", allow_retries=False)
+
+
+@dg.asset(partitions_def=WEEKS)
+def goes_well() -> None: ...
+
+
+@dg.asset(partitions_def=WEEKS, check_specs=[dg.AssetCheckSpec("drift", asset="reward_model")])
+def reward_model() -> dg.MaterializeResult:
+    said = {"reasons": dg.MetadataValue.text("its error has doubled"), "questions": 40}
+    warns = dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, metadata=said)
+    return dg.MaterializeResult(check_results=[warns])
+
+
+@dg.asset(partitions_def=WEEKS, output_required=False)
+def ppo_policy(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    observed = dg.AssetObservation("ppo_policy", partition=context.partition_key, metadata={"skipped": "3 votes"})
+    context.log_event(observed)
+    yield from ()
+
+
+def run(instance: dg.DagsterInstance, asset: dg.AssetsDefinition, tags: dict[str, str] | None = None) -> str:
+    return dg.materialize([asset], partition_key=WEEK, instance=instance, raise_on_error=False, tags=tags).run_id
+
+
+def tick(instance: dg.DagsterInstance, cursor: str | None = None) -> str | None:
+    from rlhf_assets.defs.automation.alerts import alerts
+    from rlhf_assets.defs.resources import Artifacts
+
+    with dg.build_sensor_context(instance, cursor=cursor, resources={"artifacts": Artifacts()}) as context:
+        return alerts.evaluate_tick(context).cursor
+
+
+def test_a_failed_run_is_told_once(instance: dg.DagsterInstance, duty: Duty) -> None:
+    run(instance, fails)  # before anybody listened
+    cursor = tick(instance)
+    failed = run(instance, fails)
+    run(instance, goes_well)
+    for _ in range(3):
+        cursor = tick(instance, cursor)
+    assert duty.told == [f"week {WEEK}: fails failed: the loss is nan; lower the rate (run {failed})"]
+
+
+def test_a_run_that_will_be_tried_again_is_not_told(instance: dg.DagsterInstance, duty: Duty) -> None:
+    cursor = tick(instance)
+    run(instance, fails, {WILL_RETRY_TAG: "true"})
+    tick(instance, cursor)
+    assert duty.told == []
+
+
+def test_a_webhook_that_is_down_loses_nothing_and_its_url_is_not_told(instance: dg.DagsterInstance, duty: Duty) -> None:
+    cursor = tick(instance)
+    run(instance, fails)
+    duty.answer = 500
+    with pytest.raises(dg.Failure) as failed:
+        tick(instance, cursor)
+    assert failed.value.description == (
+        "nothing is lost, the next tick tries again: the webhook answered 500; correct RLHF_ALERT_WEBHOOK"
+    )
+    duty.answer = 200
+    tick(instance, cursor)
+    assert len(duty.told) == 1
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "http://127.0.0.1:1/secret-path", "secret-path"])
+def test_a_webhook_that_is_none_is_told_without_its_url(
+    instance: dg.DagsterInstance, duty: Duty, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    cursor = tick(instance)
+    run(instance, fails)
+    monkeypatch.setenv("RLHF_ALERT_WEBHOOK", url)
+    with pytest.raises(dg.Failure) as failed:
+        tick(instance, cursor)
+    assert "cannot be reached" in str(failed.value.description)
+    assert "secret" not in str(failed.value.description)
+
+
+def test_drift_is_told(instance: dg.DagsterInstance, duty: Duty) -> None:
+    cursor = tick(instance)
+    run(instance, reward_model)
+    tick(instance, cursor)
+    assert duty.told == [f"week {WEEK}: reward_model warns of drift: its error has doubled"]
+
+
+@pytest.mark.parametrize("weeks_ago", [None, 3, 2])
+def test_the_third_week_without_a_policy_is_told(
+    instance: dg.DagsterInstance, duty: Duty, tmp_path: Path, weeks_ago: int | None
+) -> None:
+    if weeks_ago:
+        with ArtifactStore(str(tmp_path / "artifacts")).draft("ppo_policy", earlier(WEEK, weeks_ago), "a run") as draft:
+            draft.commit("candidate")
+    cursor = tick(instance)
+    run(instance, ppo_policy)
+    tick(instance, cursor)
+    line = f"week {WEEK}: no policy for 3 weeks in a row; ppo_policy skipped: 3 votes"
+    assert duty.told == ([] if weeks_ago == 2 else [line])
+
+
+def test_without_a_webhook_nothing_is_kept_for_later(
+    instance: dg.DagsterInstance, duty: Duty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor = tick(instance)
+    monkeypatch.delenv("RLHF_ALERT_WEBHOOK")
+    run(instance, fails)
+    cursor = tick(instance, cursor)
+    monkeypatch.setenv("RLHF_ALERT_WEBHOOK", duty.url)
+    tick(instance, tick(instance, cursor))
+    assert duty.told == []
+
+
+def test_what_is_switched_off_in_the_ui_is_told_once(instance: dg.DagsterInstance, duty: Duty) -> None:
+    from rlhf_assets.defs.automation.launch import LOCATION
+    from rlhf_assets.defs.automation.switched_on import OURS, switched_off
+
+    cursor = tick(instance)
+    target = ModuleTarget("rlhf_assets.definitions", None, None, LOCATION)
+    with WorkspaceProcessContext(instance, target) as workspace:
+        (repository,) = workspace.create_request_context().get_code_location(LOCATION).get_repositories().values()
+        automation = [*repository.get_schedules(), *repository.get_sensors()]
+        assert {one.name for one in automation} == set(OURS)
+        assert switched_off(instance) == []
+        for one in repository.get_schedules():
+            instance.stop_schedule(one.get_remote_origin_id(), one.selector_id, one)
+        for sensor in repository.get_sensors():
+            if sensor.name == "training_run_recorder":
+                instance.stop_sensor(sensor.get_remote_origin_id(), sensor.selector_id, sensor)
+    assert switched_off(instance) == ["weekly_rlhf_schedule", "training_run_recorder"]
+    for _ in range(2):
+        cursor = tick(instance, cursor)
+    assert duty.told == [f"{name} was switched off; nothing replaces it" for name in switched_off(instance)]
