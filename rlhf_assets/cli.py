@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from rlhf_assets.commands import audit, backfill, demo, feedback, forget, models, promotion, runs, server, training
+from rlhf_assets.commands import audit, backfill, demo, feedback, forget, gc, models, promotion, runs, server, training
 from rlhf_assets.commands.output import show_progress
 from rlhf_assets.errors import RlhfError
 
@@ -57,6 +57,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "audit": audit.audit,
     "train": training.train,
     "forget": forget.forget,
+    "gc": gc.gc,
     "runs": runs.runs,
     "score": models.score,
     "generate": models.generate,

@@ -47,6 +47,7 @@ def sections() -> set[str]:
     from rlhf_assets.feedback import settings as feedback
     from rlhf_assets.policy import settings as policy
     from rlhf_assets.reward import settings as reward
+    from rlhf_assets.storage import settings as storage
 
-    known = (value for module in (feedback, reward, policy) for value in vars(module).values())
+    known = (value for module in (feedback, reward, policy, storage) for value in vars(module).values())
     return {one.__name__ for one in known if isinstance(one, type) and issubclass(one, Settings)} - {"Settings"}

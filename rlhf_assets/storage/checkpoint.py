@@ -31,7 +31,7 @@ def keep(file: Path, training: str, state: dict[str, Any]) -> None:
             raise
         raise RlhfError(
             f"cannot keep how far the training is in {file} ({first_line(error)}); is the disk full? Free some space "
-            "and start it again: it goes on from what was kept before"
+            "(`rlhf gc` may help) and start it again: it goes on from what was kept before"
         ) from error
 
 
