@@ -56,6 +56,6 @@ def parse_week(text: str) -> str:
 def first_week() -> str:
     """The first week there is (RLHF_FIRST_WEEK); earlier votes lie in no week. Raises RlhfError as `parse_week`."""
     try:
-        return parse_week(os.environ.get("RLHF_FIRST_WEEK", "2026-01-04"))
+        return parse_week(os.environ.get("RLHF_FIRST_WEEK") or "2026-01-04")
     except RlhfError as error:
         raise RlhfError(f"RLHF_FIRST_WEEK: {error}") from None

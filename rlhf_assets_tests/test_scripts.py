@@ -1,0 +1,53 @@
+"""What stands around the project, workflow and script, calls commands that there are, as they are to be called."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from rlhf_assets.cli import COMMANDS
+from rlhf_assets_tests.commands.runner import rlhf
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "scripts" / "train_model.sh"
+WORKFLOW = ROOT / ".github" / "workflows" / "rlhf_training.yml"
+
+
+def called(text: str) -> list[list[str]]:
+    """The words of each call of `rlhf` in it."""
+    return [line.split() for line in re.findall(r"\.venv/bin/rlhf (.+)", text)]
+
+
+def test_the_script_refuses_what_it_does_not_know() -> None:
+    for wrong in ("policy", "--help"):
+        said = subprocess.run([SCRIPT, wrong], capture_output=True, text=True, check=False)  # noqa: S603
+        assert (said.returncode, said.stdout, said.stderr) == (
+            2,
+            "",
+            "usage: scripts/train_model.sh [reward|ppo|both]\n",
+        )
+
+
+def test_every_command_that_is_called_is_one_with_these_options() -> None:
+    calls = called(SCRIPT.read_text()) + called(WORKFLOW.read_text())
+    assert [words[0] for words in calls] == ["up", "backfill", "train", "export"]
+    for command, *words in calls:
+        assert command in COMMANDS
+        told = rlhf(command, "--help").stdout
+        assert all(word in told for word in words if word.startswith("--"))
+
+
+def test_the_workflow_runs_weekly_and_by_hand_and_keeps_the_promoted_policy() -> None:
+    flow = yaml.safe_load(WORKFLOW.read_text())
+    when = flow[True]  # YAML 1.1 reads `on` so
+    assert when["schedule"] == [{"cron": "0 1 * * 0"}]
+    assert when["workflow_dispatch"]["inputs"]["what"]["options"] == ["both", "reward", "ppo"]
+    steps = flow["jobs"]["train"]["steps"]
+    assert any(step.get("run", "").startswith(str(SCRIPT.relative_to(ROOT))) for step in steps)
+    (export,) = (words for words in called(WORKFLOW.read_text()) if words[0] == "export")
+    (upload,) = (step["with"] for step in steps if "upload-artifact" in step.get("uses", ""))
+    assert upload["path"] == export[-1]
+    assert set(flow["jobs"]["train"]["env"]) - {"PIP_EXTRA_INDEX_URL"} <= set(
+        re.findall(r"\b(?:SUPABASE|DAGSTER|RLHF)_[A-Z_]+", (ROOT / ".env.example").read_text())
+    )
