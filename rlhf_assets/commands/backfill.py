@@ -89,9 +89,10 @@ def backfill(
     elif report["success"]:
         typer.echo(f"{', '.join(names)}: done from {weeks[0]} to {weeks[-1]}")
     if not report.get("success", True):
+        again = f"rlhf backfill --assets {assets}" if assets else "rlhf backfill"
         raise RlhfError(
             f"the backfill from {weeks[0]} to {weeks[-1]} failed; the lines above or the UI say where and why, and "
-            "`rlhf backfill` without weeks goes on with those that miss"
+            f"`{again}` without weeks goes on with those that miss"
         )
 
 
@@ -124,7 +125,7 @@ def show_plan(
         return typer.echo(f"nothing to do: every closed week has {', '.join(names)}")
     how_long = "nobody knows how long" if about is None else f"about {about / 60:.1f} minutes"
     typer.echo(f"would make {', '.join(made)}")
-    typer.echo(f"of {len(weeks)} weeks from {weeks[0]} to {weeks[-1]}, a total of {runs} runs, {how_long}")
+    typer.echo(f"weeks: {len(weeks)}, from {weeks[0]} to {weeks[-1]}; runs: {runs}; {how_long}")
 
 
 def cancel_backfill(backfill_id: str, as_json: bool) -> None:

@@ -107,4 +107,7 @@ def _promoted_policy() -> "Artifact":
 
     if policy := in_use(_store()):
         return policy
-    raise RlhfError("no policy was promoted yet; `rlhf train both` makes one and promotes it if it is better")
+    raise RlhfError(
+        "no policy is in use; `rlhf train both` makes one and promotes it if it is better, `rlhf promote --week` uses "
+        "one again that was demoted"
+    )

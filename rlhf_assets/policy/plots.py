@@ -33,13 +33,15 @@ def training_history(
     if judged:
         drawn["judge's score"] = [row["update"] for row in judged], [row["judge"] for row in judged]
     figure = Figure(figsize=(6.5, 2.2 * -(-len(drawn) // 2)), layout="constrained")
+    if chosen_update is not None:
+        figure.suptitle("The dashed line is the update that the judge chose", fontsize="medium")
     grid = figure.subplots(-(-len(drawn) // 2), 2).ravel()
     for axes, (label, (updates, values)) in zip(grid, drawn.items(), strict=False):
         axes.plot(updates, np.array(values, float), marker="o")  # None becomes NaN, which is not drawn
         if chosen_update is not None:
             axes.axvline(chosen_update, linestyle="--", color="grey", linewidth=1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(xlabel="updates", ylabel=label)
+        axes.set(xlabel="updates", ylabel=label, xlim=(-0.5, len(history) + 0.5))
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid[len(drawn) :]:
         axes.remove()

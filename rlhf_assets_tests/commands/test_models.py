@@ -115,7 +115,7 @@ def test_generate_and_export_take_the_promoted_policy(policy: Path, tmp_path: Pa
     for usage in (("generate",), ("export", "--promoted", "out")):
         result = rlhf(*usage, stdin=json_lines(SOLAR))
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "no policy was promoted yet" in result.stderr
+        assert "no policy is in use" in result.stderr
     artifact, store = kept("ppo_policy", "2026-01-04", policy, "accepted"), ArtifactStore(artifact_root())
     with store.draft("promotion", "2026-01-04", "a-run") as draft:
         draft.commit("promoted", parents=[artifact])

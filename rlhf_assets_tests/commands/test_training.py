@@ -162,7 +162,7 @@ def test_without_weeks_a_backfill_goes_on_with_those_that_miss() -> None:
     unknown = rlhf("backfill", *one, "--dry-run")
     assert unknown.stdout.splitlines() == [
         "would make raw_message_feedback",
-        f"of {len(weeks)} weeks from {WEEK} to {weeks[-1]}, a total of 1 runs, nobody knows how long",
+        f"weeks: {len(weeks)}, from {WEEK} to {weeks[-1]}; runs: 1; nobody knows how long",
     ]
     assert rlhf("backfill", *one, "--from", first[1], "--to", first[1], "--local").exit_code == 0
     planned = json.loads(rlhf("backfill", *one, "--dry-run", "--json").stdout)
