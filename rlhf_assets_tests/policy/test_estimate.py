@@ -65,6 +65,12 @@ def test_learning_takes_longer_with_more_epochs_and_rounds(llama: Path, prompts:
     assert much > 1000 * few  # 25,000 times, were the machine as fast each time
 
 
+def test_a_batch_of_one_is_tried_on_more_replies(llama: Path, prompts: pd.DataFrame, tmp_path: Path) -> None:
+    """One reply alone has no deviation to scale the reward by."""
+    small = QUICK.model_copy(update={"batch_size": 1})
+    assert estimate_ppo(llama, prompts, share_of("e"), small, FP32, None, tmp_path).minutes > 0
+
+
 def test_what_would_fail_from_the_start_fails(llama: Path, prompts: pd.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(RlhfError, match="needs prompts"):
         estimate_ppo(llama, prompts.head(0), share_of("e"), QUICK, FP32, None, tmp_path)

@@ -513,12 +513,13 @@ def test_line_16_each_epoch_has_a_fresh_permutation(
 
 @pytest.mark.parametrize("limits", [{}, {"update_kl_limit": 1e6, "update_ratio_limit": 1.05}], ids=["kl", "ratio"])
 def test_line_16_an_update_stops_early_when_the_policy_has_moved_too_far(
-    limits: dict, llama: Path, prompts: pd.DataFrame
+    limits: dict, llama: Path, prompts: pd.DataFrame, caplog: pytest.LogCaptureFixture
 ):
     one = trainer(llama, prompts, epochs=2, minibatches=8, learning_rate=0.05, **limits)
     one.calibrate()
     figures = one.learner.learn(*assessed(one), first=True)
     assert 1 <= figures["steps"] < 7
+    assert f"learning ends after {figures['steps']} of 16 steps" in caplog.text
 
 
 @pytest.mark.parametrize("lora_rank", [None, 4])
