@@ -9,7 +9,20 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from rlhf_assets.commands import audit, backfill, demo, feedback, forget, gc, models, promotion, runs, server, training
+from rlhf_assets.commands import (
+    audit,
+    backfill,
+    demo,
+    feedback,
+    forget,
+    gc,
+    models,
+    promotion,
+    reindex,
+    runs,
+    server,
+    training,
+)
 from rlhf_assets.commands.output import show_progress
 from rlhf_assets.errors import RlhfError
 
@@ -59,6 +72,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "forget": forget.forget,
     "gc": gc.gc,
     "runs": runs.runs,
+    "reindex": reindex.reindex,
     "score": models.score,
     "generate": models.generate,
     "export": models.export,

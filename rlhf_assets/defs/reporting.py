@@ -75,6 +75,21 @@ def report(
     )
 
 
+def report_outside_run(
+    instance: dg.DagsterInstance, artifact: Artifact, extra: Mapping[str, Any] | None = None
+) -> None:
+    """Show an artifact on its week in the UI that no run of this Dagster has made."""
+    card = artifact.card
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            asset_key=card.asset,
+            partition=card.week,
+            metadata={**figures_of(artifact), **(extra or {})},
+            tags={"dagster/data_version": card.content_hash},
+        )
+    )
+
+
 def skip(context: dg.AssetExecutionContext, week: str, reason: str) -> None:
     """Record why nothing was made: a step that yields nothing leaves no metadata of its own."""
     context.log.warning(f"skipped: {reason}")

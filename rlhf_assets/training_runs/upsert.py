@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 import psycopg
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from rlhf_assets.training_runs.record import RunRow
@@ -29,6 +30,18 @@ UPSERT = """
            OR ((excluded.metrics ->> 'attempt')::int = (old.metrics ->> 'attempt')::int
                AND (old.training_status = 'started' OR excluded.training_status IN (old.training_status, 'completed'))))
 """
+
+
+STARTED = """
+    SELECT id, model_type, training_status, start_time, end_time, metrics, model_path
+    FROM public.rlhf_training_runs WHERE training_status = 'started' AND metrics ? 'dagster_run_id'
+"""
+
+
+def started(connection: psycopg.Connection) -> list[RunRow]:
+    """The rows of trainings that are under way, as far as the table says."""
+    with connection.cursor(row_factory=class_row(RunRow)) as cursor:
+        return cursor.execute(STARTED).fetchall()
 
 
 def upsert(connection: psycopg.Connection, rows: Iterable[RunRow]) -> int:
