@@ -15,6 +15,8 @@ from rlhf_assets.feedback.weeks import first_week, last_closed_week, weeks_betwe
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
+    from rlhf_assets.storage.artifacts import ArtifactStore
+
 log = logging.getLogger(__name__)
 
 FEEDBACK = ["raw_message_feedback", "raw_step_feedback", "clean_feedback", "quarantined_feedback", "feedback_audit"]
@@ -60,15 +62,22 @@ def backfill(
     if first and last and last < first:
         raise typer.BadParameter(f"--to {last} lies before --from {first}")
     from rlhf_assets.defs.automation.launch import daemon_alive, materialize_weeks, request_backfill
+    from rlhf_assets.defs.automation.plan import weeks_without
+    from rlhf_assets.defs.resources import Artifacts
     from rlhf_assets.defs.training_runs.recorder import record_runs
 
     names = [name.strip() for name in assets.split(",")] if assets else FEEDBACK
-    weeks = weeks_between(first, last) if first and last else missing_weeks(names)
+    store = Artifacts().store
+    if first and last:
+        weeks = weeks_between(first, last)
+    else:
+        closed = weeks_between(first_week(), last_closed_week())
+        weeks = sorted({week for name in names for week in weeks_without(store, name, closed)})
     report: dict[str, Any] = {"from": weeks[0], "to": weeks[-1]} if weeks else {"from": None, "to": None}
     report |= {"weeks": len(weeks), "assets": names}
     with open_instance() as instance:
         if dry_run:
-            return show_plan(instance, names, weeks, report, as_json)
+            return show_plan(instance, store, names, weeks, report, as_json)
         if not weeks:
             report["success"] = True
         elif local:
@@ -80,6 +89,9 @@ def backfill(
                 report["success"] = watch(instance, report["backfill"])
         else:
             raise RlhfError("no Dagster daemon is running; start one with `make ui`, or run it here with --local")
+    if report.get("success"):  # which a step that is skipped, for too few votes or no reward model, does not change
+        without = {name: weeks_without(store, name, weeks) for name in names}
+        report["not_made"] = {name: missing for name, missing in without.items() if missing}
     if as_json:
         print_json(report)
     elif not weeks:
@@ -88,6 +100,8 @@ def backfill(
         typer.echo(f"backfill {report['backfill']} is queued; `make ui` shows how far it is")
     elif report["success"]:
         typer.echo(f"{', '.join(names)}: done from {weeks[0]} to {weeks[-1]}")
+        for name, missing in report["not_made"].items():
+            typer.echo(f"{name} was not made, or not to be used, for {told(missing)}; the lines above say why")
     if not report.get("success", True):
         again = f"rlhf backfill --assets {assets}" if assets else "rlhf backfill"
         raise RlhfError(
@@ -96,36 +110,37 @@ def backfill(
         )
 
 
-def missing_weeks(names: list[str]) -> list[str]:
-    """The closed weeks that have no artifact of one of these assets that others may use."""
-    from rlhf_assets.defs.resources import Artifacts
-    from rlhf_assets.storage.card import IN_USE
-
-    store = Artifacts().store
-    closed = weeks_between(first_week(), last_closed_week())
-    there = {name: set(store.weeks(name)) for name in names}
-    return [
-        week for week in closed if not all(week in there[name] and store.newest(name, week, IN_USE) for name in names)
-    ]
+def told(weeks: list[str]) -> str:
+    """Some weeks in a few words."""
+    return f"week {weeks[0]}" if len(weeks) == 1 else f"{len(weeks)} weeks from {weeks[0]} on"
 
 
 def show_plan(
-    instance: "DagsterInstance", names: list[str], weeks: list[str], report: dict[str, Any], as_json: bool
+    instance: "DagsterInstance",
+    store: "ArtifactStore",
+    names: list[str],
+    weeks: list[str],
+    report: dict[str, Any],
+    as_json: bool,
 ) -> None:
-    """What a backfill would make, and how long that took before."""
-    from rlhf_assets.defs.automation.durations import seconds_a_week
+    """What a backfill would make, how long that took before, and what it would miss."""
     from rlhf_assets.defs.automation.launch import chosen, runs_of
+    from rlhf_assets.defs.automation.plan import missing_inputs, seconds_a_week
 
     made = [key.to_user_string() for key in chosen(names)]
     runs, seconds = len(runs_of(names, weeks)), seconds_a_week(instance, made)
     about = None if seconds is None else seconds * len(weeks)
+    missing = missing_inputs(store, names, weeks)
     if as_json:
-        return print_json({**report, "assets": made, "runs": runs, "seconds": about, "dry_run": True})
+        plan = {"assets": made, "runs": runs, "seconds": about, "missing": missing, "dry_run": True}
+        return print_json({**report, **plan})
     if not weeks:
         return typer.echo(f"nothing to do: every closed week has {', '.join(names)}")
     how_long = "nobody knows how long" if about is None else f"about {about / 60:.1f} minutes"
     typer.echo(f"would make {', '.join(made)}")
     typer.echo(f"weeks: {len(weeks)}, from {weeks[0]} to {weeks[-1]}; runs: {runs}; {how_long}")
+    for asset, without in missing.items():
+        typer.echo(f"{asset} of {told(without)} is missing; make it first, or name it in --assets too")
 
 
 def cancel_backfill(backfill_id: str, as_json: bool) -> None:

@@ -16,11 +16,12 @@ def answer_lines(file: BinaryIO, needed: list[str], answer: Callable[[list[dict]
     """Print every line of `file` with what `answer` adds to it, in the order of the file.
 
     `answer` gets the good lines, whose `needed` fields are text and whose `context` is a list of turns, and returns
-    an addition to each. A bad line gets an `error` instead, and the command exits 1. Empty lines are passed over.
+    an addition to each; it is asked without any too, since a model that is none is an error all the same. A bad line
+    gets an `error` instead, and the command exits 1. Empty lines are passed over.
     """
     rows = [_parse(line, number, needed) for number, line in enumerate(file, 1) if line.strip()]
     good = [row for row in rows if "error" not in row]
-    for row, addition in zip(good, answer(good) if good else [], strict=True):
+    for row, addition in zip(good, answer(good), strict=True):
         row.update(addition)
     for row in rows:
         print_json(row)

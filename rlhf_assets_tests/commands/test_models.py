@@ -86,15 +86,17 @@ def test_score_takes_the_newest_accepted_reward_model(reward_model: Path, tmp_pa
     broken.mkdir()
     for status in ("experiment", "rejected"):  # newer, but not to be used
         kept("reward_model", "2026-01-11", broken, status)
+    assert rlhf("score", stdin="").stdout == ""
     result = rlhf("score", stdin=json_lines(SOLAR))
     assert result.exit_code == 0
     assert json.loads(result.stdout)["score"] == score(str(reward_model), [SOLAR])[0]["score"]
 
 
-def test_a_model_that_is_none_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stdin", [json_lines(SOLAR), ""], ids=["a line", "no line"])
+def test_a_model_that_is_none_is_one_line(tmp_path: Path, stdin: str) -> None:
     (tmp_path / "empty").mkdir()
     for command in ("score", "generate"):
-        result = rlhf(command, "--model", tmp_path / "empty", stdin=json_lines(SOLAR))
+        result = rlhf(command, "--model", tmp_path / "empty", stdin=stdin)
         assert result.exit_code == 1
         assert str(tmp_path / "empty") in result.stderr
         assert "Traceback" not in result.stderr

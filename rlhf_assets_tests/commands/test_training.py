@@ -58,7 +58,8 @@ def project(settings: None, dagster_db: str, tmp_path: Path, monkeypatch: pytest
 def test_from_imported_feedback_to_a_recorded_reward_model_and_an_estimate_of_ppo(tmp_path: Path) -> None:
     filled = rlhf("backfill", "--from", WEEK, "--to", WEEK, "--local", "--json")
     assert filled.exit_code == 0
-    assert json.loads(filled.stdout) == {"from": WEEK, "to": WEEK, "weeks": 1, "assets": FEEDBACK, "success": True}
+    report = {"from": WEEK, "to": WEEK, "weeks": 1, "assets": FEEDBACK, "success": True, "not_made": {}}
+    assert json.loads(filled.stdout) == report
 
     trained = rlhf("train", "reward", "--week", WEEK, "--json")
     assert trained.exit_code == 0
@@ -117,6 +118,7 @@ def test_a_refused_model_is_one_line_and_a_completed_row_feeds_no_policy_and_end
 
     policy = rlhf("backfill", "--from", WEEK, "--to", WEEK, "--assets", "ppo_policy", "--local")
     assert policy.exit_code == 0
+    assert policy.stdout.splitlines()[-1].startswith(f"ppo_policy was not made, or not to be used, for week {WEEK};")
     assert f"no reward_model of week {WEEK} is accepted; the newest one is rejected (its test votes" in policy.stderr
 
     early = rlhf("train", "ppo", "--week", WEEK)
@@ -174,6 +176,29 @@ def test_without_weeks_a_backfill_goes_on_with_those_that_miss() -> None:
     assert len(ArtifactStore(artifact_root()).of_week("raw_message_feedback", first[1])) == 1
     assert rlhf("backfill", *one, "--local").stdout == "nothing to do: every closed week has raw_message_feedback\n"
     assert rlhf("backfill", "--from", WEEK).exit_code == 2
+
+
+@pytest.mark.usefixtures("project")
+def test_a_plan_says_what_it_would_miss() -> None:
+    first, second, third = weeks_between(WEEK, last_closed_week())[:3]
+    raw = ("--assets", "raw_message_feedback,raw_step_feedback", "--from", second, "--to", second, "--local")
+    assert rlhf("backfill", *raw).exit_code == 0
+    later = ("--from", second, "--to", third, "--dry-run")
+    looks_back = json.loads(rlhf("backfill", *later, "--assets", "clean_feedback", "--json").stdout)
+    assert looks_back["missing"] == {key: [first, third] for key in ("raw_message_feedback", "raw_step_feedback")}
+    assert json.loads(rlhf("backfill", *later, "--json").stdout)["missing"] == {
+        "raw_message_feedback": [first],
+        "raw_step_feedback": [first],
+        "clean_feedback": [first],
+    }
+    said = rlhf("backfill", *later, "--assets", "reward_dataset").stdout.splitlines()
+    assert said[-1] == (
+        f"clean_feedback of 3 weeks from {first} on is missing; make it first, or name it in --assets too"
+    )
+    whole = rlhf(
+        "backfill", "--from", first, "--to", first, "--assets", ",".join((*FEEDBACK, "promotion")), "--dry-run"
+    )
+    assert [line.split()[0] for line in whole.stdout.splitlines() if "is missing" in line] == ["policy_evaluation"]
 
 
 @pytest.mark.usefixtures("project")
