@@ -71,7 +71,7 @@ def train(
         return show_estimate(week, epochs, base_model, as_json)
     with open_instance() as instance:
         done = materialize_weeks(instance, TRAINED[what], [week], run_config(changed, TRAINED[what]))
-        record_runs(instance, started)
+        record_runs(instance)
     rows = recorded_runs(since=started)
     if as_json:
         print_json({"week": week, "success": done, "runs": rows})

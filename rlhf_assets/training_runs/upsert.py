@@ -7,6 +7,7 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from rlhf_assets.training_runs.receipts import leave
 from rlhf_assets.training_runs.record import RunRow
 
 # A row moves forward only: to a later attempt, from started to how the same attempt ended, and to completed even after
@@ -50,4 +51,6 @@ def upsert(connection: psycopg.Connection, rows: Iterable[RunRow]) -> int:
     with connection.transaction():
         for row in rows:
             written += connection.execute(UPSERT, {**asdict(row), "metrics": Jsonb(row.metrics)}).rowcount
+        if written:
+            leave(connection)
     return written

@@ -1,8 +1,9 @@
-"""store: for a test that lays artifacts out by hand, one of its own. world, workspace: a deployment for each module."""
+"""instance, store: a Dagster, an artifact store of a test's own. world, workspace: a deployment for each module."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import psycopg
 import pytest
 from dagster._core.test_utils import instance_for_test
@@ -14,6 +15,14 @@ from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets_tests.conftest import made
 from rlhf_assets_tests.defs.feedback import write_feedback
 from rlhf_assets_tests.defs.world import WEEKS, World, environment, freshly_loaded
+
+
+@pytest.fixture
+def instance(settings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """A Dagster of its own, and an empty artifact store."""
+    monkeypatch.setenv("RLHF_ARTIFACTS", str(tmp_path / "artifacts"))
+    with instance_for_test() as instance:
+        yield instance
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """The recorder on runs of small assets that carry the models' names, however they end."""
 
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,103 +11,26 @@ import dagster as dg
 import psycopg
 import pytest
 from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.execution.api import execute_run, execute_run_iterator
 from dagster._core.storage.tags import RETRY_NUMBER_TAG
-from dagster._core.test_utils import instance_for_test
 
 from rlhf_assets.storage.artifacts import ArtifactStore
+from rlhf_assets_tests.defs.small_models import (
+    JOB,
+    NEXT,
+    WEEK,
+    WEEKS,
+    launch,
+    ppo_policy,
+    read,
+    reward_model,
+    rows,
+    sft_policy,
+    somebody_elses,
+    tick,
+    told,
+)
 from rlhf_assets_tests.policy.planted import good_figures
-
-WEEK, NEXT = "2026-03-01", "2026-03-08"
-WEEKS = dg.WeeklyPartitionsDefinition(start_date=WEEK, timezone="UTC")
-Rows = list[tuple[Any, ...]]
-
-
-class Ending(dg.Config):
-    """How the step ends: made, failed, crashed, canceled, skipped."""
-
-    how: str = "made"
-
-
-def step(context: dg.AssetExecutionContext, config: Ending) -> Iterator[dg.MaterializeResult]:
-    """A model asset that leaves an empty artifact."""
-    asset, week = context.asset_key.to_user_string(), context.partition_key
-    if config.how == "failed":
-        raise dg.Failure(description="the loss is nan; lower the rate", allow_retries=False)
-    if config.how == "crashed":
-        raise ZeroDivisionError("secret text")
-    if config.how == "canceled":
-        raise DagsterExecutionInterruptedError
-    if config.how == "skipped":
-        context.log_event(dg.AssetObservation(asset_key=asset, partition=week, metadata={"skipped": "3 rows"}))
-        return
-    with ArtifactStore(ROOT[0]).draft(asset, week, context.run.run_id) as draft:
-        made = draft.commit(figures={"loss": 0.5})
-    yield dg.MaterializeResult(metadata={"artifact": made.relative_path})
-
-
-ROOT: list[str] = []
-
-
-@dg.asset(partitions_def=WEEKS, output_required=False)
-def sft_policy(context: dg.AssetExecutionContext, config: Ending) -> Iterator[dg.MaterializeResult]:
-    yield from step(context, config)
-
-
-@dg.asset(partitions_def=WEEKS, output_required=False, deps=[sft_policy])
-def ppo_policy(context: dg.AssetExecutionContext, config: Ending) -> Iterator[dg.MaterializeResult]:
-    yield from step(context, config)
-
-
-@dg.asset(partitions_def=WEEKS)
-def somebody_elses(context: dg.AssetExecutionContext) -> None: ...
-
-
-JOB = dg.Definitions(
-    assets=[sft_policy, ppo_policy, somebody_elses], executor=dg.in_process_executor
-).resolve_implicit_global_asset_job_def()
-
-
-@pytest.fixture
-def instance(settings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    monkeypatch.setenv("RLHF_ARTIFACTS", str(tmp_path / "artifacts"))
-    ROOT[:] = [str(tmp_path / "artifacts")]
-    with instance_for_test() as instance:
-        yield instance
-
-
-def launch(instance: dg.DagsterInstance, *assets: dg.AssetsDefinition, tags: dict | None = None, **endings: str) -> Any:
-    return JOB.execute_in_process(
-        instance=instance,
-        asset_selection=[asset.key for asset in assets],
-        partition_key=WEEK,
-        tags=tags,
-        run_config={"ops": {name: {"config": {"how": how}} for name, how in endings.items()}},
-        raise_on_error=False,
-    )
-
-
-def tick(instance: dg.DagsterInstance, cursor: str | None = None) -> str:
-    """One evaluation of the sensor; returns its new cursor."""
-    from rlhf_assets.defs.resources import Artifacts, Database
-    from rlhf_assets.defs.training_runs.recorder import training_run_recorder
-
-    resources = {"database": Database(), "artifacts": Artifacts()}
-    with dg.build_sensor_context(instance, cursor=cursor, resources=resources) as context:
-        data = training_run_recorder.evaluate_tick(context)
-    assert data.cursor
-    return data.cursor
-
-
-def rows(url: str) -> Rows:
-    query = "select model_type, training_status, metrics from rlhf_training_runs order by start_time, model_type"
-    with psycopg.connect(url) as connection:
-        return connection.execute(query).fetchall()
-
-
-def told(url: str) -> list[tuple[str, str]]:
-    return [(model, status) for model, status, _ in rows(url)]
 
 
 def test_runs_from_before_the_first_tick_are_recorded(instance: dg.DagsterInstance, app_url: str) -> None:
@@ -164,6 +86,27 @@ def test_a_skip_and_what_is_skipped_with_it_say_why(instance: dg.DagsterInstance
     assert reasons == {"sft": "3 rows", "policy": "sft_policy was skipped: 3 rows"}
 
 
+def test_a_policy_whose_reward_model_was_refused_in_its_run_is_skipped_with_the_reason(
+    instance: dg.DagsterInstance, app_url: str
+) -> None:
+    """Its step is planned and never starts, as Dagster has it after any failure."""
+    launch(instance, sft_policy, reward_model, ppo_policy, reward_model="refused")
+    tick(instance)
+    assert sorted(told(app_url)) == [("policy", "completed"), ("reward", "completed"), ("sft", "completed")]
+    ((reason, path, over),) = read(
+        app_url,
+        "select metrics ->> 'skipped', model_path, end_time >= start_time from rlhf_training_runs "
+        "where model_type = 'policy'",
+    )
+    assert (reason, path, over) == ("reward_model was refused: rejected: it likes length", None, True)
+
+
+def test_a_policy_whose_reward_model_failed_never_was(instance: dg.DagsterInstance, app_url: str) -> None:
+    launch(instance, reward_model, ppo_policy, reward_model="failed")
+    tick(instance)
+    assert told(app_url) == [("reward", "failed")]
+
+
 def test_a_failure_says_why_in_one_line_and_quotes_no_data(instance: dg.DagsterInstance, app_url: str) -> None:
     launch(instance, sft_policy, sft_policy="failed")
     launch(instance, sft_policy, sft_policy="crashed")
@@ -192,7 +135,7 @@ def test_a_run_under_way_is_started_and_a_killed_one_failed(
     instance: dg.DagsterInstance, app_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run's record does not change when its steps start, so the cursor alone would not lead to it."""
-    monkeypatch.setattr("rlhf_assets.defs.training_runs.recorder.REREAD", timedelta(0))
+    monkeypatch.setattr("rlhf_assets.defs.training_runs.recorder.REREAD", 0)
     job = JOB.get_subset(asset_selection={sft_policy.key})
     run = planned(instance, job)
     events = execute_run_iterator(InMemoryJob(job), run, instance)
@@ -240,7 +183,7 @@ def test_a_run_over_several_weeks_is_a_row_a_week(instance: dg.DagsterInstance, 
 
 def test_a_deleted_artifact_does_not_stop_the_recorder(instance: dg.DagsterInstance, app_url: str) -> None:
     launch(instance, sft_policy)
-    shutil.rmtree(ROOT[0])
+    shutil.rmtree(os.environ["RLHF_ARTIFACTS"])
     tick(instance)
     ((model, status, metrics),) = rows(app_url)
     assert (model, status, metrics["week"]) == ("sft", "completed", WEEK)
@@ -249,24 +192,24 @@ def test_a_deleted_artifact_does_not_stop_the_recorder(instance: dg.DagsterInsta
 def test_what_was_recorded_outlives_the_artifact(instance: dg.DagsterInstance, app_url: str) -> None:
     launch(instance, sft_policy)
     tick(instance)
-    shutil.rmtree(ROOT[0])
+    shutil.rmtree(os.environ["RLHF_ARTIFACTS"])
     tick(instance)
     with psycopg.connect(app_url) as connection:
         recorded = connection.execute("select metrics -> 'figures', model_path from rlhf_training_runs").fetchall()
     ((figures, path),) = recorded
     assert figures == {"loss": 0.5}
-    assert path.startswith(ROOT[0])
+    assert path.startswith(os.environ["RLHF_ARTIFACTS"])
 
 
 def test_a_broken_card_of_promotion_hides_no_verdict_and_stops_nothing(
     instance: dg.DagsterInstance, app_url: str
 ) -> None:
     launch(instance, ppo_policy)
-    store = ArtifactStore(ROOT[0])
+    store = ArtifactStore(os.environ["RLHF_ARTIFACTS"])
     (policy,) = store.of_week("ppo_policy", WEEK)
     with store.draft("promotion", WEEK, "a-later-run") as draft:
         draft.commit("rejected", parents=[policy])
-    broken = Path(ROOT[0]) / "promotion" / WEEK / "broken" / "card.json"
+    broken = Path(os.environ["RLHF_ARTIFACTS"]) / "promotion" / WEEK / "broken" / "card.json"
     broken.parent.mkdir()
     broken.write_text("{")
     tick(instance)
@@ -280,10 +223,10 @@ def test_a_policy_rejected_by_a_later_run_has_the_reasons_in_its_row(
     from rlhf_assets.defs.evaluation.promotion import promotion
     from rlhf_assets.defs.resources import Artifacts
 
-    monkeypatch.setattr("rlhf_assets.defs.training_runs.recorder.REREAD", timedelta(0))
+    monkeypatch.setattr("rlhf_assets.defs.training_runs.recorder.REREAD", 0)
     launch(instance, ppo_policy)
     cursor = tick(instance)
-    store = ArtifactStore(ROOT[0])
+    store = ArtifactStore(os.environ["RLHF_ARTIFACTS"])
     worse = good_figures()
     worse["win_rates"]["ppo_vs_sft"]["judge"] = {"low": 0.4}
     worse["policies"]["ppo"]["kl"] = 90.0

@@ -112,7 +112,7 @@ def test_a_model_that_cannot_serve_fails_ppo_in_one_line_and_touches_nothing(
 ) -> None:
     from rlhf_assets.defs.policy.ppo_policy import ppo_policy
     from rlhf_assets.defs.resources import Database
-    from rlhf_assets.defs.training_runs.recorder import BEGINNING, record_since
+    from rlhf_assets.defs.training_runs.recorder import record_since
 
     queries = [f"Where is heat pump {number}?" for number in range(8)]
     prompts = {"prompt_id": queries, "query": queries, "context": "[]", "system_prompt": None, "side": "train"}
@@ -123,7 +123,7 @@ def test_a_model_that_cannot_serve_fails_ppo_in_one_line_and_touches_nothing(
     before = contents(store)
     with dg.DagsterInstance.ephemeral() as instance:
         failed = materialize(ppo_policy, store, instance, **QUICK)
-        record_since(instance, Database(), store, BEGINNING)
+        record_since(instance, Database(), store, 0)
     reason = why_failed(failed)
     assert reason
     assert said in reason

@@ -187,6 +187,7 @@ def test_nobody_of_the_web_can_use_schema_rlhf(admin):
                 refused(somebody, f"{act} rlhf.forgotten")
             refused(somebody, "select * from rlhf.vote_details")
             refused(somebody, "select * from rlhf.coverage")
+            refused(somebody, "select * from rlhf.recordings")
             refused(somebody, "select rlhf.moment('2026-01-04')")
 
 
@@ -215,6 +216,8 @@ BEYOND_THE_PIPELINE = [
     "select rlhf.targets_are_own(gen_random_uuid(), null, null)",
     "insert into rlhf.forgotten (user_id) values ('somebody')",
     "delete from rlhf.forgotten",
+    "delete from rlhf.recordings",
+    "update rlhf.recordings set receipt = gen_random_uuid()",
     "insert into public.chat_feedback (feedback) values ('positive')",
     "update public.chat_feedback set feedback = 'negative'",
     "insert into public.reasoning_steps (step_content, step_order) values ('x', 0)",

@@ -1,45 +1,49 @@
 """Writes every model's training back to `rlhf_training_runs`.
 
-A plain sensor that polls run records: a run status sensor moves on even when its body raises, so a database that is
-down would lose runs, and it does not see runs launched from a shell or the UI.
+A plain sensor that reads Dagster's event log: a run status sensor moves on even when its body raises, so a database
+that is down would lose runs. It goes by the numbers of events, never by their times: those are the clocks of the hosts
+that ran something.
 """
 
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 
 import dagster as dg
 
 from rlhf_assets.defs.automation.launch import end_orphans
 from rlhf_assets.defs.resources import Artifacts, Database
-from rlhf_assets.defs.training_runs.run_history import judged_by, trainings_of
+from rlhf_assets.defs.training_runs.run_history import judged_in, trainings_of
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage.artifacts import ArtifactStore
+from rlhf_assets.storage.promotions import PROMOTION
 from rlhf_assets.training_runs.record import RunRow, row_of
 
-REREAD = timedelta(seconds=10)  # run records may become visible out of order; rows are idempotent
+REREAD = 1000  # events: they may become visible out of order; rows are idempotent
+PAGE = 1000  # runs read at a time, and more than REREAD can hold
+RECENT = 50_000  # events that a command's own tick looks back on, a hundred runs; older ones are the sensor's
 BUDGET_SECONDS = 40.0  # of one tick; Dagster ends it at 60
-RECENT = timedelta(days=7)  # what a command's own tick looks back on; older runs are the sensor's
-BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
-UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]  # their records do not change with each step
+UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+ENDED = {
+    dg.DagsterEventType.RUN_SUCCESS: dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterEventType.RUN_FAILURE: dg.DagsterRunStatus.FAILURE,
+    dg.DagsterEventType.RUN_CANCELED: dg.DagsterRunStatus.CANCELED,
+}
 
 
-def record_since(
-    instance: dg.DagsterInstance, database: Database, store: ArtifactStore, since: datetime
-) -> tuple[int, datetime]:
-    """Write the rows of all runs that changed after `since` or are under way.
+def record_since(instance: dg.DagsterInstance, database: Database, store: ArtifactStore, since: int) -> tuple[int, int]:
+    """Write the rows of all runs that are under way, or that ended or were judged after event number `since`.
 
-    Returns how many rows changed and up to when everything is written. Raises RlhfError, with nothing lost, when the
-    database is not there.
+    Returns how many rows changed and up to which event everything is written. Raises RlhfError, with nothing lost, when
+    the database is not there.
     """
     from rlhf_assets.training_runs.upsert import upsert
 
     deadline, seen = time.monotonic() + BUDGET_SECONDS, since
     under_way = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
     rows = [row for run in under_way for row in rows_of(instance, run, store)]
-    changed = dg.RunsFilter(updated_after=since - REREAD)
-    for record in instance.get_run_records(changed, order_by="update_timestamp", ascending=True):
-        rows += rows_of(instance, record.dagster_run, store)
-        seen = max(seen, record.update_timestamp)
+    for number, runs in told_after(instance, store, since - REREAD):
+        rows += [row for run in runs for row in rows_of(instance, run, store)]
+        seen = max(seen, number)
         if seen > since and time.monotonic() > deadline:  # the next tick goes on here
             break
     if not rows:
@@ -48,10 +52,36 @@ def record_since(
         return upsert(connection, rows), seen
 
 
+def told_after(
+    instance: dg.DagsterInstance, store: ArtifactStore, number: int
+) -> Iterator[tuple[int, list[dg.DagsterRun]]]:
+    """The next events after that number which end a run or judge a policy, by number, each with the runs to record."""
+    pages = [
+        instance.fetch_run_status_changes(
+            dg.RunStatusChangeRecordsFilter(kind, after_storage_id=number),  # type: ignore[arg-type]
+            limit=PAGE,
+            ascending=True,
+        )
+        for kind in ENDED
+    ]
+    verdicts = dg.AssetRecordsFilter(dg.AssetKey(PROMOTION), after_storage_id=number)
+    pages.append(instance.fetch_materializations(verdicts, limit=PAGE, ascending=True))
+    records = sorted((record for page in pages for record in page.records), key=lambda record: record.storage_id)
+    up_to = min((page.records[-1].storage_id for page in pages if page.has_more), default=None)
+    for record in records:
+        if up_to is not None and record.storage_id > up_to:  # another page may hold what comes before it
+            return
+        event = record.event_log_entry.get_dagster_event()
+        if event.event_type not in ENDED:
+            yield record.storage_id, judged_in(instance, store, event.partition) if event.partition else []
+        elif run := instance.get_run_by_id(record.run_id):
+            # Dagster writes the event first, and then the run's status
+            yield record.storage_id, [run if run.is_finished else run.with_status(ENDED[event.event_type])]
+
+
 def rows_of(instance: dg.DagsterInstance, run: dg.DagsterRun, store: ArtifactStore) -> list[RunRow]:
-    """The rows of that run's models, and of those that its promotion judged."""
-    told = [run, *judged_by(instance, run, store)]
-    return [row_of(training) for one in told for training in trainings_of(instance, one, store)]
+    """The rows of that run's models."""
+    return [row_of(training) for training in trainings_of(instance, run, store)]
 
 
 def record_run(instance: dg.DagsterInstance, run_id: str) -> None:
@@ -63,15 +93,20 @@ def record_run(instance: dg.DagsterInstance, run_id: str) -> None:
             upsert(connection, rows_of(instance, run, Artifacts().store))
 
 
-def record_runs(instance: dg.DagsterInstance, since: datetime | None = None) -> int:
-    """Tick once, for a command that ran something itself since then; says how many rows changed."""
-    written, _ = record_since(instance, Database(), Artifacts().store, since or datetime.now(UTC) - RECENT)
-    return written
+def record_runs(instance: dg.DagsterInstance) -> int:
+    """Write the rows of the newest runs, for a command that ran something itself; says how many changed."""
+    newest = instance.event_log_storage.get_maximum_record_id() or 0
+    return record_from(instance, max(0, newest - RECENT))
 
 
 def record_all(instance: dg.DagsterInstance) -> int:
     """Write the rows of every run that Dagster knows, as when some were deleted; says how many changed."""
-    database, store, written, seen, before = Database(), Artifacts().store, 0, BEGINNING, None
+    return record_from(instance, 0)
+
+
+def record_from(instance: dg.DagsterInstance, since: int) -> int:
+    """Tick until all is written."""
+    database, store, written, seen, before = Database(), Artifacts().store, 0, since, -1
     while seen != before:
         before = seen
         more, seen = record_since(instance, database, store, since=before)
@@ -85,13 +120,28 @@ def training_run_recorder(
 ) -> dg.SkipReason:
     """Keeps rlhf_training_runs up to date; the cursor moves only once the rows are written.
 
-    Runs of this host whose process was killed are failed first, so that they hold no pool's slot.
+    Runs of this host whose process was killed are failed first, so that they hold no pool's slot. After an older backup
+    of the table's database was restored, all runs are read again.
     """
+    from rlhf_assets.training_runs import receipts
+
     end_orphans(context.instance)
-    since = datetime.fromisoformat(context.cursor) if context.cursor else BEGINNING
+    since, receipt = place(context.cursor)
     try:
+        with database.connect(read_only=True) as connection:
+            if receipt and not receipts.there(connection, receipt):
+                context.log.warning("the database is older than its last recording; all runs are recorded again")
+                since = 0
         written, seen = record_since(context.instance, database, artifacts.store, since)
+        with database.connect(read_only=True) as connection:
+            receipt = receipts.newest(connection)
     except RlhfError as error:
         raise dg.Failure(description=f"nothing is lost, the next tick tries again: {error}") from None
-    context.update_cursor(seen.isoformat())
+    context.update_cursor(f"{seen} {receipt}")
     return dg.SkipReason(f"{written} rows written")
+
+
+def place(cursor: str | None) -> tuple[int, str]:
+    """The event up to which everything is written, and the receipt for it; the beginning where there is none."""
+    number, _, receipt = (cursor or "").partition(" ")
+    return (int(number), receipt) if number.isdigit() else (0, "")  # an earlier version kept a time there

@@ -1,6 +1,7 @@
 """What Dagster's event log tells about each model of a run, whichever way the run was launched."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -19,13 +20,16 @@ from rlhf_assets.storage.artifacts import CARD, Artifact, ArtifactStore
 from rlhf_assets.training_runs.record import MODEL_TYPES, Outcome, Training
 
 TOLD = {
+    Event.ASSET_MATERIALIZATION_PLANNED,
     Event.STEP_START,
     Event.STEP_FAILURE,
     Event.STEP_SKIPPED,
     Event.ASSET_MATERIALIZATION,
     Event.ASSET_OBSERVATION,
 }
+Told = dict[Event, list[EventLogEntry]]
 INTERRUPTED = "DagsterExecutionInterruptedError"
+NEEDED = {"ppo_policy": ("reward_model", "judge_model")}  # models that keep another one from starting when refused
 OVER = {
     dg.DagsterRunStatus.SUCCESS: "skipped",  # the step ended well and made nothing
     dg.DagsterRunStatus.FAILURE: "failed",
@@ -34,13 +38,13 @@ OVER = {
 
 
 def trainings_of(instance: dg.DagsterInstance, run: dg.DagsterRun, store: ArtifactStore) -> list[Training]:
-    """One Training for each model and week of the run whose step was started or skipped.
+    """One Training for each model and week of the run whose step was started or skipped, or kept back by a refusal.
 
     Weeks come from the run's tags, assets from its events: neither the run's asset selection nor its partition key is
     there for every way to launch. A model asset's step has the asset's name.
     """
     first, attempt = first_of_chain(instance, run)
-    events: dict[str, dict[Event, list[EventLogEntry]]] = defaultdict(lambda: defaultdict(list))
+    events: dict[str, Told] = defaultdict(lambda: defaultdict(list))
     skips: dict[str, str] = {}
     for entry in instance.all_logs(run.run_id, of_type=TOLD):
         if (event := entry.dagster_event) and entry.step_key:
@@ -52,12 +56,13 @@ def trainings_of(instance: dg.DagsterInstance, run: dg.DagsterRun, store: Artifa
     found = []
     for asset in MODEL_TYPES:
         told = events.get(asset, {})
-        started = [*told.get(Event.STEP_START, []), *told.get(Event.STEP_SKIPPED, [])]
+        refused = refusals(events, asset)
+        started = [*told.get(Event.STEP_START, []), *told.get(Event.STEP_SKIPPED, []), *refused.values()]
         if not started:
             continue
         for week in weeks_of_run(run):
             made = [entry for entry in told.get(Event.ASSET_MATERIALIZATION, []) if of_week(entry, week)]
-            outcome, end, reason = how_it_ended(run, told, made, skips, asset)
+            outcome, end, reason = how_it_ended(run, told, made, skips, refused, asset)
             artifact = artifact_of(store, made[-1]) if made else None
             found.append(
                 Training(
@@ -79,9 +84,10 @@ def trainings_of(instance: dg.DagsterInstance, run: dg.DagsterRun, store: Artifa
 
 def how_it_ended(
     run: dg.DagsterRun,
-    told: dict[Event, list[EventLogEntry]],
+    told: Told,
     made: list[EventLogEntry],
     skips: dict[str, str],
+    refused: dict[str, EventLogEntry],
     asset: str,
 ) -> tuple[Outcome, datetime | None, str | None]:
     """The asset decides, not its run: outcome, end and one line of reason."""
@@ -95,9 +101,25 @@ def how_it_ended(
     if failures := told.get(Event.STEP_FAILURE):
         interrupted, reason = failure(failures[-1])
         return "canceled" if interrupted else "failed", moment(failures[-1]), reason
+    if refused:
+        reasons = "; ".join(f"{model} was refused: {failure(entry)[1]}" for model, entry in refused.items())
+        return "skipped", moment(next(iter(refused.values()))), reasons
     if run.status in OVER:
         return OVER[run.status], None, "the run ended before the model was made"  # type: ignore[return-value]
     return "started", None, None
+
+
+def refusals(events: Mapping[str, Told], asset: str) -> dict[str, EventLogEntry]:
+    """The models of the run that were made and then refused, so that this asset's planned step never starts."""
+    told = events.get(asset, {})
+    if Event.ASSET_MATERIALIZATION_PLANNED not in told or Event.STEP_START in told:
+        return {}
+    of_models = {model: events.get(model, {}) for model in NEEDED.get(asset, ())}
+    return {
+        model: of_model[Event.STEP_FAILURE][-1]
+        for model, of_model in of_models.items()
+        if Event.ASSET_MATERIALIZATION in of_model and Event.STEP_FAILURE in of_model
+    }
 
 
 def failure(entry: EventLogEntry) -> tuple[bool, str]:
@@ -162,12 +184,12 @@ def verdict_on(store: ArtifactStore, policy: Artifact) -> Artifact | None:
     return ours[-1] if ours else None
 
 
-def judged_by(instance: dg.DagsterInstance, run: dg.DagsterRun, store: ArtifactStore) -> list[dg.DagsterRun]:
-    """Earlier runs whose policies this run's promotion judged: their rows carry the verdict."""
-    own = [v for week in weeks_of_run(run) for v in verdicts(store, week) if v.card.run_id == run.run_id]
-    paths = [parent.path for v in own for parent in v.card.parents if parent.asset == "ppo_policy"]
-    made_by = {policy.card.run_id for path in paths if (policy := still_there(store, path))} - {run.run_id}
-    return [other for run_id in sorted(made_by) if (other := instance.get_run_by_id(run_id))]
+def judged_in(instance: dg.DagsterInstance, store: ArtifactStore, week: str) -> list[dg.DagsterRun]:
+    """The runs whose policies were judged or decided on in that week: their rows carry the verdict."""
+    parents = [parent for verdict in verdicts(store, week) for parent in verdict.card.parents]
+    paths = {parent.path for parent in parents if parent.asset == "ppo_policy"}
+    made_by = {policy.card.run_id for path in paths if (policy := still_there(store, path))}
+    return [run for run_id in sorted(made_by) if (run := instance.get_run_by_id(run_id))]
 
 
 def moment(entry: EventLogEntry) -> datetime:
