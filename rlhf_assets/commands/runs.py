@@ -20,6 +20,7 @@ def runs(
 ) -> None:
     """List the rows of rlhf_training_runs, newest first.
 
+    With --json each has an `outcome` beside its training_status, which calls a skipped training completed.
     --reconcile restores rows that somebody deleted or that an older backup of the database does not have.
 
     \b
@@ -42,7 +43,10 @@ def runs(
 
 
 def recorded_runs(limit: int = 100, since: datetime = BEGINNING) -> list[dict[str, Any]]:
-    """The newest rows, newest first, of runs that started since then."""
+    """The newest rows, newest first, of runs that started since then.
+
+    Each has an `outcome` too, in which a skip is no completed training.
+    """
     from psycopg.rows import dict_row
 
     from rlhf_assets.storage.database import connect, pipeline_url
@@ -52,7 +56,20 @@ def recorded_runs(limit: int = 100, since: datetime = BEGINNING) -> list[dict[st
             "select * from public.rlhf_training_runs where start_time >= %s order by start_time desc limit %s",
             (since, limit),
         )
-        return cursor.fetchall()
+        return [{**row, "outcome": outcome(row)} for row in cursor]
+
+
+def outcome(row: dict[str, Any]) -> str:
+    """What came of the training: its status, or skipped, which the table has as completed."""
+    return "skipped" if (row["metrics"] or {}).get("skipped") else row["training_status"]
+
+
+def verdict(metrics: dict[str, Any]) -> str:
+    """Why there is no model, or what the gate or a person said of it, which their reasons may say again."""
+    gate, reasons = metrics.get("gate"), metrics.get("reasons", [])
+    said = reasons and str(reasons[0]).startswith(f"{gate} by ")
+    told = [metrics.get("skipped"), metrics.get("error"), None if said else gate, *reasons]
+    return "; ".join(str(word) for word in told if word)
 
 
 def show_runs(rows: list[dict[str, Any]]) -> None:
@@ -64,13 +81,12 @@ def show_runs(rows: list[dict[str, Any]]) -> None:
     table = Table("started (UTC)", "model", "week", "status", "took", "verdict", box=None, pad_edge=False)
     for row in rows:
         metrics, end = row["metrics"] or {}, row["end_time"]
-        verdict = [metrics.get("skipped"), metrics.get("error"), metrics.get("gate"), *metrics.get("reasons", [])]
         table.add_row(
             f"{row['start_time'].astimezone(UTC):%Y-%m-%d %H:%M}",
             row["model_type"],
             metrics.get("week"),
-            "skipped" if metrics.get("skipped") else row["training_status"],
+            row["outcome"],
             str(end - row["start_time"]).split(".")[0] if end else "",
-            escape("; ".join(str(word) for word in verdict if word)),
+            escape(verdict(metrics)),
         )
     Console().print(table)
