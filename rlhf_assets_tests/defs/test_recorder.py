@@ -165,6 +165,22 @@ def test_a_killed_run_of_this_host_is_failed_by_the_next_tick(instance: dg.Dagst
     events.close()
 
 
+def test_a_killed_training_ended_when_its_run_did(instance: dg.DagsterInstance, app_url: str) -> None:
+    job = JOB.get_subset(asset_selection={sft_policy.key})
+    run = planned(instance, job)
+    events = execute_run_iterator(InMemoryJob(job), run, instance)
+    next(event for event in events if event.event_type is dg.DagsterEventType.STEP_START)
+    tick(instance)
+    instance.report_run_failed(run)
+    tick(instance)
+    ended = instance.get_run_record_by_id(run.run_id)
+    with psycopg.connect(app_url) as connection:
+        recorded = connection.execute("select extract(epoch from end_time) from rlhf_training_runs").fetchall()
+    assert ended
+    assert [float(end) for (end,) in recorded] == [pytest.approx(ended.end_time, abs=0.001)]
+    events.close()
+
+
 def test_a_run_over_several_weeks_is_a_row_a_week(instance: dg.DagsterInstance, app_url: str) -> None:
     range_tags = {"dagster/asset_partition_range_start": WEEK, "dagster/asset_partition_range_end": NEXT}
 

@@ -73,7 +73,7 @@ def trainings_of(instance: dg.DagsterInstance, run: dg.DagsterRun, store: Artifa
                     attempt=attempt,
                     outcome=outcome,
                     start=moment(started[0]),
-                    end=end,
+                    end=end or over_since(instance, run),
                     artifact=artifact,
                     verdict=verdict_on(store, artifact) if artifact and asset == "ppo_policy" else None,
                     reason=reason,
@@ -120,6 +120,12 @@ def refusals(events: Mapping[str, Told], asset: str) -> dict[str, EventLogEntry]
         for model, of_model in of_models.items()
         if Event.ASSET_MATERIALIZATION in of_model and Event.STEP_FAILURE in of_model
     }
+
+
+def over_since(instance: dg.DagsterInstance, run: dg.DagsterRun) -> datetime | None:
+    """When the run ended, for a model whose step never said so, as one that was killed; None while it goes on."""
+    record = instance.get_run_record_by_id(run.run_id)
+    return datetime.fromtimestamp(record.end_time, UTC) if record and record.end_time else None
 
 
 def failure(entry: EventLogEntry) -> tuple[bool, str]:
