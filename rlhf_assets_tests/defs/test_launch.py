@@ -13,7 +13,7 @@ from dagster._core.storage.tags import BACKFILL_ID_TAG
 from dagster._core.test_utils import create_run_for_test, instance_for_test
 
 from rlhf_assets.commands.backfill import watch
-from rlhf_assets.defs.automation.launch import PROCESS, end_orphans, process_of_this
+from rlhf_assets.defs.automation.launch import PROCESS, end_orphans, process_of_this, taken_pools
 
 
 @pytest.fixture
@@ -40,6 +40,20 @@ def test_only_a_run_whose_own_process_is_gone_is_failed(instance: dg.DagsterInst
         DagsterRunStatus.FAILURE,
         *[DagsterRunStatus.STARTED] * 4,
     ]
+
+
+def test_a_pool_that_another_run_has_taken_is_named_with_that_run(instance: dg.DagsterInstance) -> None:
+    storage, needed = instance.event_log_storage, [dg.AssetKey("reward_model"), dg.AssetKey("clean_feedback")]
+    storage.set_concurrency_slots("gpu", 1)
+    assert taken_pools(instance, needed) == []
+    run = create_run_for_test(instance, tags={"dagster/partition": "2026-11-15"}).run_id
+    storage.claim_concurrency_slot("gpu", run, "ppo_policy")
+    assert taken_pools(instance, needed) == [
+        f"the pool gpu is taken by ppo_policy of 2026-11-15 (run {run}) until that ends"
+    ]
+    assert taken_pools(instance, needed[1:]) == []
+    storage.set_concurrency_slots("gpu", 2)
+    assert taken_pools(instance, needed) == []
 
 
 @dg.asset

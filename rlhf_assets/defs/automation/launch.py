@@ -13,6 +13,7 @@ import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from rlhf_assets.defs.partitions import ONE_RUN
+from rlhf_assets.defs.training_runs.run_history import weeks_of_run
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.feedback.weeks import earlier
 
@@ -78,6 +79,8 @@ def materialize_weeks(
     for number, (first, last) in enumerate(parts := runs_of(keys, weeks), start=1):
         if len(parts) > 1:
             log.info("run %d of %d: %s", number, len(parts), first if first == last else f"{first} to {last}")
+        for taken in taken_pools(instance, selection):
+            log.warning("%s; what needs it here waits until then", taken)
         tags = {PROCESS: process_of_this()}
         if first == last:
             result = job.execute_in_process(partition_key=first, tags=tags, **how)
@@ -107,6 +110,19 @@ def ranges(weeks: Sequence[str]) -> list[tuple[str, str]]:
         else:
             rows.append((week, week))
     return rows
+
+
+def taken_pools(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]) -> list[str]:
+    """A phrase for each step that has taken a pool of these assets: a run that waits for it says nothing by itself."""
+    graph, taken = asset_job().asset_layer.asset_graph, []
+    for pool in sorted({pool for key in keys for pool in graph.get(key).pools or ()}):
+        found = instance.event_log_storage.get_concurrency_info(pool)
+        if found.limit is not None and found.active_slot_count >= found.limit:
+            for slot in found.claimed_slots:
+                run = instance.get_run_by_id(slot.run_id)
+                weeks = f" of {', '.join(weeks_of_run(run))}" if run else ""
+                taken.append(f"the pool {pool} is taken by {slot.step_key}{weeks} (run {slot.run_id}) until that ends")
+    return taken
 
 
 def process_of_this() -> str:
