@@ -1,6 +1,7 @@
 """Runs whose process was killed, and what a backfill says in the end."""
 
 import logging
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from dagster._core.storage.tags import BACKFILL_ID_TAG
 from dagster._core.test_utils import create_run_for_test, instance_for_test
 
 from rlhf_assets.commands.backfill import watch
-from rlhf_assets.defs.automation.launch import PROCESS, end_orphans, process_of_this, taken_pools
+from rlhf_assets.defs.automation.launch import PROCESS, end_orphans, materialize_weeks, process_of_this, taken_pools
 
 
 @pytest.fixture
@@ -54,6 +55,26 @@ def test_a_pool_that_another_run_has_taken_is_named_with_that_run(instance: dg.D
     assert taken_pools(instance, needed[1:]) == []
     storage.set_concurrency_slots("gpu", 2)
     assert taken_pools(instance, needed) == []
+
+
+@dg.asset(partitions_def=dg.WeeklyPartitionsDefinition(start_date="2026-03-01", timezone="UTC"))
+def stopped() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_what_is_stopped_by_ctrl_c_is_canceled_and_said_in_a_line(
+    instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = dg.Definitions(assets=[stopped]).resolve_implicit_global_asset_job_def()
+    monkeypatch.setattr("rlhf_assets.defs.automation.launch.asset_job", lambda: job)
+    with caplog.at_level(logging.INFO, logger="rlhf_assets"):
+        assert not materialize_weeks(instance, ["stopped"], ["2026-03-01", "2026-03-08"])
+    (run,) = instance.get_runs()
+    assert run.status is DagsterRunStatus.CANCELED
+    assert [record.message for record in caplog.records if record.name.startswith("rlhf_assets")] == [
+        "run 1 of 2: 2026-03-01",
+        "stopped was canceled",
+    ]
 
 
 @dg.asset

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 import dagster as dg
+from dagster._core.execution.plan.objects import ErrorSource
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from rlhf_assets.defs.partitions import ONE_RUN
@@ -88,6 +89,8 @@ def materialize_weeks(
             over = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
             result = job.execute_in_process(tags=tags | over, **how)
         done &= succeeded(result)
+        if any(interrupted(event) for event in result.all_events):
+            instance.report_run_canceled(result.dagster_run, "stopped where it ran")  # else it would count as failed
         if not (result.success or only_refused(result)):
             break
     return done
@@ -165,7 +168,9 @@ def chosen(keys: Sequence[str]) -> list[dg.AssetKey]:
 def succeeded(result: dg.ExecuteInProcessResult) -> bool:
     """Whether the run did; logs what did not."""
     for event in result.all_events:
-        if event.is_step_failure:
+        if interrupted(event):
+            log.warning("%s was canceled", event.step_key)
+        elif event.is_step_failure:
             log.error(what_failed(event))
         elif reason := why_skipped(event):
             log.warning(reason)
@@ -176,6 +181,11 @@ def only_refused(result: dg.ExecuteInProcessResult) -> bool:
     """Whether each step that failed had made its asset, so that nothing is wrong but what was made."""
     failed = {event.step_key for event in result.all_events if event.is_step_failure}
     return bool(failed) and failed <= {event.step_key for event in result.get_asset_materialization_events()}
+
+
+def interrupted(event: dg.DagsterEvent) -> bool:
+    """Whether this is a step that a person stopped, as by Ctrl-C."""
+    return event.is_step_failure and event.step_failure_data.error_source is ErrorSource.INTERRUPT
 
 
 def what_failed(event: dg.DagsterEvent) -> str:
