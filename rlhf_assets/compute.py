@@ -1,5 +1,6 @@
 """Which device a model runs on and in which precision."""
 
+import re
 import resource
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -23,13 +24,15 @@ class Compute:
     precision: str
 
 
-def out_of_memory(error: RuntimeError) -> RlhfError | None:
-    """What to do about it, if the error is torch's of a GPU or machine without memory left."""
-    if type(error).__name__ != "OutOfMemoryError" and "can't allocate memory" not in str(error):  # torch may be far
+def out_of_memory(error: Exception) -> RlhfError | None:
+    """What to do about it, if the error is of a GPU or machine without memory left; torch, which has its own for
+    either, may be far."""
+    lacking = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if not lacking and not re.search("can(?:no|')t allocate memory", str(error), re.IGNORECASE):
         return None
     return RlhfError(
-        "there is too little memory; lower micro_batch_size and batch_size, which change no result, or choose a "
-        "smaller base model"
+        "there is too little memory; lower micro_batch_size and batch_size, which change no result, choose a "
+        "smaller base model, or stop what else runs on this machine"
     )
 
 

@@ -10,6 +10,7 @@ import dagster as dg
 from rlhf_assets.compute import out_of_memory
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage.artifacts import Artifact
+from rlhf_assets.storage.full_disk import full_disk
 
 OWNERS = ["team:ml"]
 FEW_ROWS = 100  # below this a model is trained with a warning
@@ -31,8 +32,8 @@ def mendable(allow_retries: bool = False) -> Iterator[None]:
 
         lost = isinstance(error.__cause__, psycopg.OperationalError)
         raise dg.Failure(description=str(error), allow_retries=allow_retries or lost) from None
-    except RuntimeError as error:
-        if told := out_of_memory(error):
+    except Exception as error:
+        if told := out_of_memory(error) or full_disk(error):
             raise dg.Failure(description=str(told), allow_retries=False) from None
         raise
 

@@ -11,7 +11,7 @@ from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from rlhf_assets.compute import Compute
+from rlhf_assets.compute import Compute, out_of_memory
 from rlhf_assets.errors import RlhfError, first_line
 from rlhf_assets.policy.chat import load_tokenizer
 from rlhf_assets.storage.models import resolve_model
@@ -32,7 +32,7 @@ def load_policy(name: str | Path, compute: Compute) -> tuple[PreTrainedModel, Pr
             folder, config=config, dtype=torch.float32, output_loading_info=True
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise RlhfError(f"cannot load the policy {name}: {first_line(error)}") from error
+        raise out_of_memory(error) or RlhfError(f"cannot load the policy {name}: {first_line(error)}") from error
     model, found = loaded
     if absent := sorted(found["missing_keys"]):
         raise RlhfError(f"the policy {name} lacks {len(absent)} weights, first {absent[0]}; give a whole causal model")

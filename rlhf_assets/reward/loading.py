@@ -15,6 +15,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from rlhf_assets.compute import out_of_memory
 from rlhf_assets.errors import RlhfError, first_line
 from rlhf_assets.storage.models import resolve_model
 
@@ -41,7 +42,7 @@ def load_classifier(
                 output_loading_info=True,
             )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError, json.JSONDecodeError) as error:
-        raise RlhfError(
+        raise out_of_memory(error) or RlhfError(
             f"cannot load the model {name!r} ({first_line(error)}); give a model's folder or hub id"
         ) from error
     if trained and (found["missing_keys"] or found["mismatched_keys"]):

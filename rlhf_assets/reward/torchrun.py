@@ -18,6 +18,7 @@ import torch
 
 from rlhf_assets.compute import Compute, out_of_memory
 from rlhf_assets.errors import RlhfError
+from rlhf_assets.storage.full_disk import full_disk
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,8 @@ def take_part(job: Path, train: Callable[[Path, dict[str, Any]], dict[str, Any]]
         logging.getLogger("rlhf_assets").setLevel(logging.INFO)
     try:
         outcome = train(job, json.loads((job / JOB).read_text()))
-    except (RlhfError, RuntimeError) as error:
-        told = error if isinstance(error, RlhfError) else out_of_memory(error)
+    except Exception as error:
+        told = error if isinstance(error, RlhfError) else out_of_memory(error) or full_disk(error)
         if told is None:
             raise
         whole = job / f"{ERROR}.{rank}"

@@ -1,6 +1,7 @@
 """The cleaning asset on raw artifacts laid out by hand."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,8 +12,9 @@ from rlhf_assets.feedback import clean
 from rlhf_assets.feedback.rules import RULES, fingerprint
 from rlhf_assets.feedback.weeks import bounds
 from rlhf_assets.storage.artifacts import ArtifactStore
-from rlhf_assets_tests.defs.by_hand import WEEK, materialize, with_frames
+from rlhf_assets_tests.defs.by_hand import WEEK, materialize, why_failed, with_frames
 from rlhf_assets_tests.feedback.votes import frame, step_vote, vote
+from rlhf_assets_tests.full_disk import disk_for
 
 START = bounds(WEEK)[0]
 ROWS = "rows.parquet"
@@ -46,6 +48,16 @@ def cleaned(store: ArtifactStore, **settings: Any) -> dg.ExecuteInProcessResult:
 
 def failed_checks(result: dg.ExecuteInProcessResult) -> list[str]:
     return [check.check_name for check in result.get_asset_check_evaluations() if not check.passed]
+
+
+def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(raw: ArtifactStore) -> None:
+    with disk_for(1000):
+        told = why_failed(cleaned(raw))
+    assert told
+    assert told.startswith("the disk is full")
+    assert raw.all("clean_feedback") == []
+    assert not any(Path(str(raw.root), ".drafts").iterdir())
+    assert cleaned(raw).success
 
 
 def test_a_refused_row_says_where_it_came_from_and_why(raw: ArtifactStore) -> None:

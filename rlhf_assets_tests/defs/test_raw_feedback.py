@@ -15,6 +15,7 @@ import pytest
 
 from rlhf_assets.feedback.weeks import bounds, earlier, first_week, weeks_between
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore, file_sha256
+from rlhf_assets_tests.full_disk import disk_for
 from rlhf_assets_tests.storage.conversations import insert
 
 FIRST = first_week()
@@ -138,3 +139,19 @@ def test_a_process_killed_at_any_moment_leaves_nothing_half_visible(
     assert any((root / ".drafts").iterdir())
     assert subprocess.run(command, check=False).returncode == 0  # noqa: S603
     assert {week: votes_of(store.require(RAW, week)) for week in WEEKS} == long_weeks
+
+
+def test_a_full_disk_is_one_line_and_not_tried_again(
+    instance: dg.DagsterInstance, store: ArtifactStore, admin: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    from rlhf_assets.defs.automation.launch import materialize_weeks
+
+    insert(admin, "chat_feedback", feedback="positive", created_at=bounds(FIRST)[0])
+    with disk_for(1000):
+        assert not materialize_weeks(instance, [RAW], WEEKS[:1])
+    (told,) = [record.message for record in caplog.records if "failed" in record.message]
+    assert told.startswith(f"{RAW} failed: the disk is full")
+    assert "\n" not in told
+    (run,) = instance.get_runs()
+    assert not instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_UP_FOR_RETRY)
+    assert materialize_weeks(instance, [RAW], WEEKS[:1])

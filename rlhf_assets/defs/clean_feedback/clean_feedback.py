@@ -111,7 +111,8 @@ def clean_and_quarantined_feedback(
             kind: Extraction(artifact.relative_path, artifact.card.created_at)
             for kind, artifact in zip(KINDS, parents[week], strict=True)
         }
-        result = clean_week(rows, lookback, settings, extractions, personal_data)
+        with mendable():
+            result = clean_week(rows, lookback, settings, extractions, personal_data)
         if not adds_up(rows, result):
             sums_wrong.append(week)
         if result.clean["response"].isna().any() or not result.clean["score"].between(0, 1).all():
@@ -128,7 +129,7 @@ def clean_and_quarantined_feedback(
             (clean, "clean_feedback", result.clean, kept),
             (quarantined, "quarantined_feedback", result.quarantined, reasons),
         ):
-            with store.draft(asset, week, context.run.run_id) as draft:
+            with mendable(), store.draft(asset, week, context.run.run_id) as draft:
                 frame.to_parquet(draft.folder / ROWS)
                 made[week] = draft.commit(
                     status,

@@ -35,7 +35,7 @@ def policy_prompts(
     with mendable():
         clean, parents = clean_votes(store, week)
     prompts = prompts_of(clean, settings)
-    with store.draft("policy_prompts", week, context.run.run_id) as draft:
+    with mendable(), store.draft("policy_prompts", week, context.run.run_id) as draft:
         prompts.to_parquet(draft.folder / PROMPTS)
         made = draft.commit(
             status_of(settings),

@@ -58,7 +58,7 @@ def reward_dataset(
     clean = clean.assign(inverse_propensity=inverse_propensity(clean, rated))
     dataset = build_dataset(clean, settings, week)
     leaking = leaks(dataset, settings)
-    with store.draft("reward_dataset", week, context.run.run_id) as draft:
+    with mendable(), store.draft("reward_dataset", week, context.run.run_id) as draft:
         views = write_dataset(dataset, draft.folder, settings.answers_per_state)
         rows = {**dataset.sides(), **dataset.newest_questions(), "conflicts": dataset.conflicts}
         made = draft.commit(
