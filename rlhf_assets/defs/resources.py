@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from rlhf_assets.compute import Compute, choose_compute
+from rlhf_assets.defs.automation.launch import note_process
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage.artifacts import ArtifactStore
 
@@ -47,6 +48,11 @@ class ComputeResource(dg.ConfigurableResource):
     device: str = Field(default="auto", description="auto, cuda, mps or cpu")
     precision: str = Field(default="auto", description="auto (bf16 only where it is measured fast), fp32 or bf16")
     processes: int = Field(default=1, gt=0, description="how many train a model together, each on its own GPU")
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """What uses a device holds a slot of its pool, also after its process was killed: say which process that is."""
+        if context.instance and context.run:
+            note_process(context.instance, context.run)
 
     def choose(self) -> Compute:
         return choose_compute(self.device, self.precision)

@@ -1,10 +1,12 @@
 """Runs whose process was killed, and what a backfill says in the end."""
 
 import logging
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -14,7 +16,15 @@ from dagster._core.storage.tags import BACKFILL_ID_TAG
 from dagster._core.test_utils import create_run_for_test, instance_for_test
 
 from rlhf_assets.commands.backfill import watch
-from rlhf_assets.defs.automation.launch import PROCESS, end_orphans, materialize_weeks, process_of_this, taken_pools
+from rlhf_assets.defs.automation.launch import (
+    PROCESS,
+    end_orphans,
+    materialize_weeks,
+    process_of_this,
+    taken_pools,
+    what_failed,
+)
+from rlhf_assets.defs.resources import ComputeResource
 
 
 @pytest.fixture
@@ -75,6 +85,43 @@ def test_what_is_stopped_by_ctrl_c_is_canceled_and_said_in_a_line(
         "run 1 of 2: 2026-03-01",
         "stopped was canceled",
     ]
+
+
+def test_a_step_notes_the_process_of_its_run_whoever_launched_it(instance: dg.DagsterInstance) -> None:
+    @dg.asset
+    def trained(compute: ComputeResource) -> None: ...
+
+    def tag_of(**launched: Any) -> str:
+        run = dg.materialize([trained], instance=instance, resources={"compute": ComputeResource()}, **launched)
+        return instance.get_run_by_id(run.run_id).tags[PROCESS]
+
+    assert tag_of() == process_of_this()
+    assert tag_of(tags={PROCESS: "elsewhere 1"}) == "elsewhere 1"
+
+
+def noting(context: dg.InitResourceContext) -> None:
+    ComputeResource().setup_for_execution(context)
+
+
+@dg.op
+def killed(context: dg.OpExecutionContext, compute: dg.ResourceParam[object]) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dg.job(resource_defs={"compute": dg.ResourceDefinition(noting)})
+def killed_job() -> None:
+    killed()
+
+
+def test_a_step_killed_for_its_memory_is_told_in_one_line_and_belongs_to_its_runs_process(
+    instance: dg.DagsterInstance,
+) -> None:
+    with dg.execute_job(dg.reconstructable(killed_job), instance=instance) as result:
+        (failed,) = [event for event in result.all_events if event.is_step_failure]
+        assert what_failed(failed) == (
+            "killed failed: the step's process was killed, most often because the machine had too little memory left"
+        )
+    assert instance.get_run_by_id(result.run_id).tags[PROCESS] == process_of_this()
 
 
 @dg.asset

@@ -1,6 +1,7 @@
 """Launching from a shell or a script: in this process, or as a true backfill that the daemon works off."""
 
 import logging
+import multiprocessing
 import os
 import socket
 from collections import Counter
@@ -14,7 +15,7 @@ from dagster._core.execution.plan.objects import ErrorSource
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from rlhf_assets.defs.partitions import ONE_RUN
-from rlhf_assets.defs.training_runs.run_history import weeks_of_run
+from rlhf_assets.defs.training_runs.run_history import said, weeks_of_run
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.feedback.weeks import earlier
 
@@ -133,6 +134,14 @@ def process_of_this() -> str:
     return f"{socket.gethostname()} {os.getpid()}"
 
 
+def note_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Tag the run of this step with its process: the one that started the step's own, where each step has one."""
+    if PROCESS not in run.tags:
+        started_by = multiprocessing.parent_process()
+        process = f"{socket.gethostname()} {started_by.pid}" if started_by else process_of_this()
+        instance.add_run_tags(run.run_id, {PROCESS: process})
+
+
 def end_orphans(instance: dg.DagsterInstance) -> None:
     """Fail runs of this host whose process was killed: their slot in a pool would block the next run for a day."""
     started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
@@ -191,8 +200,7 @@ def interrupted(event: dg.DagsterEvent) -> bool:
 def what_failed(event: dg.DagsterEvent) -> str:
     """A step's failure: its one line where the project said it, else the traceback."""
     failure = event.step_failure_data
-    said = failure.user_failure_data.description if failure.user_failure_data else None
-    return f"{event.step_key} failed: {said or failure.error_display_string}"
+    return f"{event.step_key} failed: {said(failure) or failure.error_display_string}"
 
 
 def why_skipped(event: dg.DagsterEvent) -> str | None:

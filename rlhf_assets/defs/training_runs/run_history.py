@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster import DagsterEventType as Event
 from dagster._core.events.log import EventLogEntry
+from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -30,6 +31,7 @@ TOLD = {
 Told = dict[Event, list[EventLogEntry]]
 INTERRUPTED = "DagsterExecutionInterruptedError"
 NEEDED = {"ppo_policy": ("reward_model", "judge_model")}  # models that keep another one from starting when refused
+CRASHED = "ChildProcessCrashException"
 OVER = {
     dg.DagsterRunStatus.SUCCESS: "skipped",  # the step ended well and made nothing
     dg.DagsterRunStatus.FAILURE: "failed",
@@ -128,11 +130,18 @@ def over_since(instance: dg.DagsterInstance, run: dg.DagsterRun) -> datetime | N
     return datetime.fromtimestamp(record.end_time, UTC) if record and record.end_time else None
 
 
+def said(data: StepFailureData) -> str | None:
+    """What the project itself says of a step's failure, in one line; None where it has a traceback alone."""
+    if data.error and data.error.cls_name == CRASHED:
+        return "the step's process was killed, most often because the machine had too little memory left"
+    return data.user_failure_data.description if data.user_failure_data else None
+
+
 def failure(entry: EventLogEntry) -> tuple[bool, str]:
     """Whether a person stopped it, and why it failed in one line without a traceback."""
     data = entry.get_dagster_event().step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return False, data.user_failure_data.description
+    if told := said(data):
+        return False, told
     error = data.error
     while error and error.cause:
         error = error.cause
