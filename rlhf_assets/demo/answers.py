@@ -79,9 +79,11 @@ def sample(requests: list[dict], seed: int) -> list[dict]:
     from rlhf_assets.storage.models import resolve_model
 
     folder = resolve_model("HuggingFaceTB/SmolLM2-135M-Instruct")
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left")
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
     tokenizer.pad_token = "<|endoftext|>"  # noqa: S105  never the stop token
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.bfloat16, use_safetensors=True, trust_remote_code=False
+    ).eval()
     torch.manual_seed(seed)
     recipes = {recipe.version: recipe for recipe in RECIPES}
     order = sorted(range(len(requests)), key=lambda i: (requests[i]["version"], len(requests[i]["query"])))

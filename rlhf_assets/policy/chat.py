@@ -9,7 +9,7 @@ from jinja2.exceptions import TemplateError
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 
 from rlhf_assets.errors import RlhfError, first_line
-from rlhf_assets.storage.models import resolve_model
+from rlhf_assets.storage.models import resolve_model, why_not_loaded
 
 PLAIN_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] | capitalize }}:\n{{ message['content'] }}\n\n{% endfor %}"
@@ -26,9 +26,9 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """
     folder = resolve_model(str(name))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise RlhfError(f"cannot load the tokenizer of {name}: {first_line(error)}") from error
+        raise RlhfError(f"cannot load the tokenizer of {name}: {why_not_loaded(error)}") from error
     if tokenizer.eos_token_id is None:
         raise RlhfError(f"the tokenizer of {name} has no end-of-text token; a policy could never stop, choose another")
     taken = set(stop_tokens(folder, tokenizer))

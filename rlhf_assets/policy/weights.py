@@ -3,6 +3,7 @@
 import copy
 import tempfile
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreT
 from rlhf_assets.compute import Compute, out_of_memory
 from rlhf_assets.errors import RlhfError, first_line
 from rlhf_assets.policy.chat import load_tokenizer
-from rlhf_assets.storage.models import resolve_model
+from rlhf_assets.storage.models import resolve_model, why_not_loaded
 
 
 def load_policy(name: str | Path, compute: Compute) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -25,14 +26,19 @@ def load_policy(name: str | Path, compute: Compute) -> tuple[PreTrainedModel, Pr
     tokenizer = load_tokenizer(str(name))
     folder = resolve_model(str(name))
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         # an embedding's padding row gets no gradient: it must not be a token that the policy has to learn
         config.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id < config.vocab_size else None
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, config=config, dtype=torch.float32, output_loading_info=True
+            folder,
+            config=config,
+            dtype=torch.float32,
+            output_loading_info=True,
+            use_safetensors=True,
+            trust_remote_code=False,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise out_of_memory(error) or RlhfError(f"cannot load the policy {name}: {first_line(error)}") from error
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, UnpicklingError) as error:
+        raise out_of_memory(error) or RlhfError(f"cannot load the policy {name}: {why_not_loaded(error)}") from error
     model, found = loaded
     if absent := sorted(found["missing_keys"]):
         raise RlhfError(f"the policy {name} lacks {len(absent)} weights, first {absent[0]}; give a whole causal model")

@@ -1,6 +1,7 @@
 """Loading a sequence classifier with one output, quietly and with errors a person can mend."""
 
 import json
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,8 +17,12 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from rlhf_assets.compute import out_of_memory
-from rlhf_assets.errors import RlhfError, first_line
-from rlhf_assets.storage.models import resolve_model
+from rlhf_assets.errors import RlhfError
+from rlhf_assets.storage.models import resolve_model, why_not_loaded
+
+UNREADABLE = (
+    OSError, ValueError, RuntimeError, KeyError, SafetensorError, json.JSONDecodeError, pickle.UnpicklingError
+)  # fmt: skip
 
 
 def load_classifier(
@@ -32,7 +37,9 @@ def load_classifier(
     source = resolve_model(name)
     try:
         with quietly():
-            tokenizer = AutoTokenizer.from_pretrained(source, padding_side="right", truncation_side="right")
+            tokenizer = AutoTokenizer.from_pretrained(
+                source, padding_side="right", truncation_side="right", trust_remote_code=False
+            )
             model, found = AutoModelForSequenceClassification.from_pretrained(
                 source,
                 num_labels=1,
@@ -40,10 +47,12 @@ def load_classifier(
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
+                use_safetensors=True,
+                trust_remote_code=False,
             )
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError, json.JSONDecodeError) as error:
+    except UNREADABLE as error:
         raise out_of_memory(error) or RlhfError(
-            f"cannot load the model {name!r} ({first_line(error)}); give a model's folder or hub id"
+            f"cannot load the model {name!r} ({why_not_loaded(error)}); give a model's folder or hub id"
         ) from error
     if trained and (found["missing_keys"] or found["mismatched_keys"]):
         raise RlhfError(f"{name!r} is no trained reward model with one output; train one with `rlhf train reward`")

