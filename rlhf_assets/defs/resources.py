@@ -31,15 +31,13 @@ class Database(dg.ConfigurableResource):
 
 
 class Artifacts(dg.ConfigurableResource):
-    """Where artifacts are kept."""
-
-    root: str = Field(default="", description="folder or fsspec URL; empty: RLHF_ARTIFACTS, else <home>/artifacts")
+    """Where artifacts are kept: `RLHF_ARTIFACTS`, else <home>/artifacts; no launchpad can move them."""
 
     @property
     def store(self) -> ArtifactStore:
         from rlhf_assets.storage.home import artifact_root
 
-        return ArtifactStore(self.root or artifact_root())
+        return ArtifactStore(artifact_root())
 
 
 class ComputeResource(dg.ConfigurableResource):
@@ -59,15 +57,14 @@ class ComputeResource(dg.ConfigurableResource):
 
 
 class Gold(dg.ConfigurableResource):
-    """The raters' true taste, which only a demo with simulated users knows; reported beside, asked by no gate."""
+    """The raters' true taste, which only a demo with simulated users knows; reported beside, asked by no gate.
 
-    function: str = Field(
-        default="", description="module:function of (query, response); empty: RLHF_GOLD, else no gold"
-    )
+    `RLHF_GOLD` names it, module:function of (query, response): a launchpad could name any code at all.
+    """
 
     def load(self) -> Callable[[str, str], float] | None:
         """The function, None when there is no gold; RlhfError when it is named wrongly."""
-        name = self.function or os.environ.get("RLHF_GOLD", "")
+        name = os.environ.get("RLHF_GOLD", "")
         if not name:
             return None
         module, _, function = name.partition(":")

@@ -21,6 +21,7 @@ from upath import UPath
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage.card import FIT_FOR_USE, Card, Parent, Status
 from rlhf_assets.storage.home import home
+from rlhf_assets.storage.places import inside, is_inside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,7 @@ class Artifact:
         """Where the file `name` lies; RlhfError when the card names no such file."""
         if name not in self.card.files:
             raise RlhfError(f"{self.folder} holds no {name}; it holds {', '.join(self.card.files) or 'nothing'}")
-        return self.folder / name
+        return inside(self.folder, name)
 
     def frame(self, name: str) -> "pd.DataFrame":
         """The Parquet file `name` as a frame."""
@@ -146,7 +147,7 @@ class ArtifactStore:
 
     def publish(self, content: Path, card: Card) -> Artifact:
         """Move or upload `content` to a folder of its own, then write its card."""
-        folder = self._new_folder(self.root / card.asset / card.week, card.run_id)
+        folder = self._new_folder(inside(self.root, f"{card.asset}/{card.week}"), card.run_id)
         if self.root.protocol:
             for name in card.files:
                 self.root.fs.put_file(str(content / name), (folder / name).path)
@@ -165,8 +166,8 @@ class ArtifactStore:
         return folder
 
     def open(self, path: str) -> Artifact:
-        """The artifact at `path` below the root; RlhfError when there is none."""
-        folder = self.root / path
+        """The artifact at `path` below the root; RlhfError when there is none, or `path` leads out of it."""
+        folder = inside(self.root, path)
         try:
             card = Card.model_validate_json((folder / CARD).read_text())
         except FileNotFoundError:
@@ -221,7 +222,8 @@ class ArtifactStore:
         if self.root.protocol:  # there, drafts lie in the system's folder for temporary files
             return
         root, long_ago = Path(self.root.path), time.time() - LEFTOVER_SECONDS
-        uncommitted = [run for run in root.glob("*/*/*") if run.is_dir() and not (run / CARD).exists()]
+        runs = root.glob("*/[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]/*")  # nobody else's folders
+        uncommitted = [run for run in runs if run.is_dir() and is_inside(root, run) and not (run / CARD).exists()]
         for folder in (*(root / DRAFTS).glob("*"), *uncommitted):
             if folder.stat().st_mtime < long_ago:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -232,14 +234,14 @@ class ArtifactStore:
 
     def weeks(self, asset: str) -> list[str]:
         """The weeks that have at least one artifact of that asset, oldest first."""
-        return [week for week in _names(self.root / asset) if self._runs(asset, week)]
+        return [week for week in _names(inside(self.root, asset)) if self._runs(asset, week)]
 
     def all(self, asset: str) -> list[Artifact]:
         """Every artifact of that asset, by week, then oldest first."""
         return [artifact for week in self.weeks(asset) for artifact in self.of_week(asset, week)]
 
     def _runs(self, asset: str, week: str) -> list[str]:
-        folder = self.root / asset / week
+        folder = inside(self.root, f"{asset}/{week}")
         return [name for name in _names(folder) if (folder / name / CARD).exists()]
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from rlhf_assets.storage.json_safe import json_safe
+from rlhf_assets.storage.places import Below
 
 Status = Literal["candidate", "accepted", "rejected", "promoted", "demoted", "experiment"]
 FIT_FOR_USE: tuple[Status, ...] = ("accepted", "promoted")
@@ -17,7 +18,7 @@ class Parent(BaseModel):
 
     asset: str
     week: str
-    path: str  # relative to the root, which may move
+    path: Below  # relative to the root, which may move
     content_hash: str
 
 
@@ -25,7 +26,7 @@ class Pointer(BaseModel):
     """The small file that names the policy in use."""
 
     week: str
-    path: str
+    path: Below
 
 
 class Erasure(BaseModel):
@@ -43,17 +44,17 @@ class Card(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    asset: str
-    week: str
-    run_id: str
+    asset: Below
+    week: Below
+    run_id: Below
     status: Status
     created_at: datetime
     parents: list[Parent] = Field(default_factory=list)
     settings: dict[str, Any] = Field(default_factory=dict)
     seeds: dict[str, int] = Field(default_factory=dict)
     code_version: str = ""
-    files: dict[str, str] = Field(default_factory=dict)  # name -> sha256
-    content_hash: str = ""
+    files: dict[Below, str] = Field(default_factory=dict)  # name -> sha256
+    content_hash: str = Field("", pattern="^[0-9a-f]*$")  # names a folder of downloads
     counts: dict[str, int] = Field(default_factory=dict)
     figures: dict[str, Any] = Field(default_factory=dict)
     reasons: list[str] = Field(default_factory=list)  # why rejected, or who decided and why

@@ -7,6 +7,8 @@ file `promoted.json`, which names it, follows from the cards.
 from datetime import UTC, datetime
 from typing import Literal
 
+from pydantic import ValidationError
+
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage.artifacts import Artifact, ArtifactStore, write_whole
 from rlhf_assets.storage.card import Pointer, Status
@@ -17,11 +19,18 @@ DECISIONS: tuple[Status, ...] = ("promoted", "demoted")  # a later refusal takes
 
 
 def in_use(store: ArtifactStore) -> Artifact | None:
-    """The policy that the assistant should use now."""
+    """The policy that the assistant should use now; RlhfError when the pointer names none."""
     pointer = store.root / POINTER
     if not pointer.exists():
         return None
-    return store.open(Pointer.model_validate_json(pointer.read_text()).path)
+    try:
+        named = Pointer.model_validate_json(pointer.read_text())
+    except ValidationError as error:
+        raise RlhfError(
+            f"{pointer} names no policy ({error.errors()[0]['msg']}); `rlhf promote` or `rlhf demote` with --week "
+            "writes it anew"
+        ) from None
+    return store.open(named.path)
 
 
 def promoted_in(store: ArtifactStore, week: str) -> Artifact | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+import pytest
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from rlhf_assets.feedback.weeks import last_closed_week
@@ -64,15 +65,17 @@ def materialize(
     from rlhf_assets.defs.resources import Artifacts, ComputeResource, Gold
 
     compute = ComputeResource(device="cpu", processes=processes)
-    resources = {"artifacts": Artifacts(root=str(store.root)), "compute": compute, "gold": Gold()}
-    return dg.materialize(
-        [asset],
-        partition_key=WEEK,
-        instance=instance,
-        resources=resources,
-        run_config={"ops": {asset.op.name: {"config": settings}}},
-        raise_on_error=False,
-    )
+    resources = {"artifacts": Artifacts(), "compute": compute, "gold": Gold()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RLHF_ARTIFACTS", str(store.root))
+        return dg.materialize(
+            [asset],
+            partition_key=WEEK,
+            instance=instance,
+            resources=resources,
+            run_config={"ops": {asset.op.name: {"config": settings}}},
+            raise_on_error=False,
+        )
 
 
 def why_failed(result: dg.ExecuteInProcessResult) -> str | None:

@@ -216,7 +216,9 @@ def test_an_accepted_model_that_todays_gates_refuse_feeds_no_policy(
     assert store.of_week("ppo_policy", WEEK) == []
 
 
-def test_what_needs_a_refused_model_does_not_run_in_the_same_run(store: ArtifactStore, trained_as_own: dict) -> None:
+def test_what_needs_a_refused_model_does_not_run_in_the_same_run(
+    store: ArtifactStore, trained_as_own: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from rlhf_assets.defs.resources import Artifacts, ComputeResource
     from rlhf_assets.defs.reward_model.reward_model import reward_model
 
@@ -227,10 +229,11 @@ def test_what_needs_a_refused_model_does_not_run_in_the_same_run(store: Artifact
         ran.append(WEEK)
 
     lay_dataset(store, train=shuffled, validation=shuffled)
+    monkeypatch.setenv("RLHF_ARTIFACTS", str(store.root))
     result = dg.materialize(
         [reward_model, after],
         partition_key=WEEK,
-        resources={"artifacts": Artifacts(root=str(store.root)), "compute": ComputeResource(device="cpu")},
+        resources={"artifacts": Artifacts(), "compute": ComputeResource(device="cpu")},
         run_config={"ops": {"reward_model": {"config": trained_as_own}}},
         raise_on_error=False,
     )
