@@ -154,18 +154,23 @@ def training_runs() -> Finding:
 
 def role() -> Finding:
     question = """
-        select rolname, rolsuper or rolbypassrls or rolcreaterole,
-            has_table_privilege('public.messages', 'select') or has_table_privilege('public.chat_feedback', 'insert'),
-            has_schema_privilege('public', 'create')
+        select rolname, rolsuper or rolbypassrls or rolcreaterole, has_schema_privilege('public', 'create'), (
+            select string_agg(relname, ', ' order by relname) from pg_class
+            where relnamespace = 'public'::regnamespace and relname <> 'rlhf_training_runs'
+                and relkind in ('r', 'v', 'm', 'f', 'p')
+                and not exists (select from pg_depend where objid = pg_class.oid and deptype = 'e')  -- of an extension
+                and (has_any_column_privilege(oid, 'select, insert, update')
+                    or has_table_privilege(oid, 'delete, truncate'))
+        )
         from pg_roles where rolname = current_user
     """
     with connect(pipeline_url(), read_only=True) as connection:
-        [(name, powerful, trespasses, creates)] = connection.execute(question).fetchall()
+        [(name, powerful, creates, trespasses)] = connection.execute(question).fetchall()
     too_much = [
         text
         for found, text in (
             (powerful, "passes by row-level security or makes roles"),
-            (trespasses, "reads messages or writes votes"),
+            (trespasses, f"reads or writes {trespasses} in public"),
             (creates, "makes tables in public"),
         )
         if found

@@ -51,6 +51,9 @@ def start(home: Path) -> None:
             for name in DATABASES:
                 if name not in there:
                     connection.execute(f"create database {name}")
+            # PostgreSQL lets all roles into all databases; the pipeline's has business in one, and with no tables
+            connection.execute("revoke all on database dagster, postgres, template1 from public")
+            connection.execute("revoke temporary on database app from public")
 
 
 def stop(home: Path) -> None:

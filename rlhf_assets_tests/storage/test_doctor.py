@@ -92,6 +92,14 @@ def test_a_role_with_too_many_rights(admin, admin_url, monkeypatch, found):
     admin.execute("grant create on schema public to rlhf_pipeline")
     [finding] = found("role")
     assert (finding.ok, "makes tables in public" in finding.detail) == (None, True)
+    admin.execute("revoke create on schema public from rlhf_pipeline")
+    admin.execute("create table public.later (id int, secret text)")
+    admin.execute("grant select (secret) on public.later to rlhf_pipeline")
+    [finding] = found("role")
+    assert (finding.ok, finding.detail) == (
+        None,
+        "rlhf_pipeline may do more than it needs: reads or writes later in public",
+    )
     monkeypatch.setenv("SUPABASE_DB_URL", admin_url)
     [finding] = found("role")
     assert (finding.ok, finding.mend) == (None, "use role rlhf_pipeline in SUPABASE_DB_URL")
