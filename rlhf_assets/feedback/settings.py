@@ -119,6 +119,19 @@ class SplitSettings(Settings):
     )
 
 
+class SignalSettings(Settings):
+    """How much must be new before a week gets models of its own."""
+
+    minimum_new_votes: int = Field(
+        100,
+        description="Training votes, the judge's included, that are new or changed since the last models, below which "
+        "a week trains none. With ratings that scatter by 0.36, as people's do, 100 show a difference in mean score of "
+        "0.1 (0.4 points of 1 to 5), the error that a reward model may have; what fewer could change, nobody would "
+        "see. 0 trains every week.",
+        ge=0,
+    )
+
+
 class AuditSettings(Settings):
     """From where on the audit warns."""
 

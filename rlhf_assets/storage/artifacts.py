@@ -187,6 +187,11 @@ class ArtifactStore:
         fitting = [artifact for artifact in self.of_week(asset, week) if artifact.card.status in wanted]
         return fitting[-1] if fitting else None
 
+    def newest_before(self, asset: str, week: str, statuses: Iterable[Status] = FIT_FOR_USE) -> Artifact | None:
+        """The newest such artifact of the latest week before that has one."""
+        weeks = reversed([earlier for earlier in self.weeks(asset) if earlier < week])
+        return next((made for earlier in weeks if (made := self.newest(asset, earlier, statuses))), None)
+
     def of_run(self, asset: str, week: str, run_id: str) -> Artifact | None:
         """What that run itself left for that asset and week, whatever its status."""
         made = [artifact for artifact in self.of_week(asset, week) if artifact.card.run_id == run_id]

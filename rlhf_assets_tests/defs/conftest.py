@@ -1,7 +1,8 @@
 """instance, store: a Dagster, an artifact store of a test's own. world, workspace: a deployment for each module."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import psycopg
@@ -14,7 +15,7 @@ from rlhf_assets.storage import embedded_postgres
 from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets_tests.conftest import made
 from rlhf_assets_tests.defs.feedback import write_feedback
-from rlhf_assets_tests.defs.world import WEEKS, World, environment, freshly_loaded
+from rlhf_assets_tests.defs.world import SETTINGS, WEEKS, World, environment, freshly_loaded
 
 
 @pytest.fixture
@@ -31,20 +32,42 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 
 @pytest.fixture(scope="module")
-def world(server: Path, migrated: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def votes_a_week() -> Sequence[int]:
+    """Of WEEKS; a module may ask for others."""
+    return [250] * len(WEEKS)
+
+
+@pytest.fixture(scope="module")
+def own_settings() -> str:
+    """The project's own settings, as its file says them; a module may ask for others."""
+    return SETTINGS
+
+
+@pytest.fixture(scope="module")
+def launching() -> Mapping[str, Any]:
+    """How runs are launched, as dagster.yaml says it: at once; a module may ask for the queue."""
+    return {"run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"}}
+
+
+@pytest.fixture(scope="module")
+def world(
+    server: Path,
+    migrated: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    votes_a_week: Sequence[int],
+    own_settings: str,
+    launching: Mapping[str, Any],
+) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("world")
     with made(server, f"template {migrated}") as app, made(server) as dagster_name:
         admin_url = embedded_postgres.url(server, app)
         app_url = admin_url.replace("//postgres@", "//rlhf_pipeline@")
         dagster_url = embedded_postgres.url(server, dagster_name).replace("://", "+psycopg2://")
         with psycopg.connect(admin_url) as connection:
-            write_feedback(connection, WEEKS, votes_a_week=250)
-        overrides = {
-            "storage": {"postgres": {"postgres_url": dagster_url}},
-            "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
-        }
+            write_feedback(connection, dict(zip(WEEKS, votes_a_week, strict=True)))
+        overrides = {"storage": {"postgres": {"postgres_url": dagster_url}}, **launching}
         with (
-            freshly_loaded(environment(folder, app_url, admin_url)),
+            freshly_loaded(environment(folder, app_url, admin_url, own_settings)),
             instance_for_test(overrides=overrides, temp_dir=str(folder)) as instance,
         ):
             yield World(instance, ArtifactStore(str(folder / "artifacts")), app_url, admin_url)

@@ -1,6 +1,7 @@
 """A few weeks of generated feedback in a real database, which tiny models can learn: kind words are rated well."""
 
 import random
+from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -16,14 +17,14 @@ TOPICS = (
 )  # fmt: skip
 
 
-def write_feedback(connection: psycopg.Connection, weeks: list[str], votes_a_week: int, seed: int = 0) -> None:
-    """Ratings of answers by 40 people, one in four on a step; every rating is honest and plain."""
+def write_feedback(connection: psycopg.Connection, votes: Mapping[str, int], seed: int = 0) -> None:
+    """So many ratings a week of answers by 40 people, one in four on a step; every rating is honest and plain."""
     draw = random.Random(seed)  # noqa: S311
     people = [uuid4() for _ in range(40)]
     tables: dict[str, list[dict[str, object]]] = {name: [] for name in COLUMNS}
     tables["users"] = [{"id": person, "segment": draw.choice(("worker", "student"))} for person in people]
-    for week in weeks:
-        for _ in range(votes_a_week):
+    for week, number in votes.items():
+        for _ in range(number):
             add_vote(tables, draw, draw.choice(people), bounds(week)[0] + timedelta(hours=draw.uniform(1, 160)))
     with connection.transaction():
         for name, columns in COLUMNS.items():

@@ -83,8 +83,20 @@ def ppo_policy(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResu
     yield from ()
 
 
-def run(instance: dg.DagsterInstance, asset: dg.AssetsDefinition, tags: dict[str, str] | None = None) -> str:
-    return dg.materialize([asset], partition_key=WEEK, instance=instance, raise_on_error=False, tags=tags).run_id
+@dg.asset(partitions_def=WEEKS, output_required=False)
+def sft_policy(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    observed = dg.AssetObservation("sft_policy", partition=context.partition_key, metadata={"skipped": "5 answers"})
+    context.log_event(observed)
+    yield from ()
+
+
+@dg.asset(name="ppo_policy", partitions_def=WEEKS, output_required=False, deps=[sft_policy])
+def ppo_after_sft() -> Iterator[dg.MaterializeResult]:
+    yield dg.MaterializeResult()
+
+
+def run(instance: dg.DagsterInstance, *assets: dg.AssetsDefinition, tags: dict[str, str] | None = None) -> str:
+    return dg.materialize(assets, partition_key=WEEK, instance=instance, raise_on_error=False, tags=tags).run_id
 
 
 def tick(instance: dg.DagsterInstance, cursor: str | None = None) -> str | None:
@@ -107,7 +119,7 @@ def test_a_failed_run_is_told_once(instance: dg.DagsterInstance, duty: Duty) -> 
 
 def test_a_run_that_will_be_tried_again_is_not_told(instance: dg.DagsterInstance, duty: Duty) -> None:
     cursor = tick(instance)
-    run(instance, fails, {WILL_RETRY_TAG: "true"})
+    run(instance, fails, tags={WILL_RETRY_TAG: "true"})
     tick(instance, cursor)
     assert duty.told == []
 
@@ -158,6 +170,15 @@ def test_the_third_week_without_a_policy_is_told(
     tick(instance, cursor)
     line = f"week {WEEK}: no policy for 3 weeks in a row; ppo_policy skipped: 3 votes"
     assert duty.told == ([] if weeks_ago == 2 else [line])
+
+
+def test_a_policy_that_dagster_skipped_with_what_it_is_made_from_is_missed_too(
+    instance: dg.DagsterInstance, duty: Duty
+) -> None:
+    cursor = tick(instance)
+    run(instance, sft_policy, ppo_after_sft)
+    tick(instance, cursor)
+    assert duty.told == [f"week {WEEK}: no policy for 3 weeks in a row; sft_policy skipped: 5 answers"]
 
 
 def test_without_a_webhook_nothing_is_kept_for_later(

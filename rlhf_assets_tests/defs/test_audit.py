@@ -24,7 +24,7 @@ def instance(
 ) -> Iterator[dg.DagsterInstance]:
     """Three weeks of like votes, but in the last one a new model version answers, and its name is no name."""
     monkeypatch.setenv("RLHF_ARTIFACTS", str(store.root))
-    write_feedback(admin, WEEKS, votes_a_week=200)
+    write_feedback(admin, dict.fromkeys(WEEKS, 200))
     admin.execute("update public.messages set model_version = %s where created_at >= %s", [EVIL, WEEKS[-1]])
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance

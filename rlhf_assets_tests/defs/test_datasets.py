@@ -144,7 +144,7 @@ def test_votes_say_how_seldom_their_like_are_rated(
     instance: dg.DagsterInstance, store: ArtifactStore, admin: psycopg.Connection
 ) -> None:
     """By the counts of all weeks up to then, as each extraction found them."""
-    write_feedback(admin, WEEKS[:2], votes_a_week=60)
+    write_feedback(admin, dict.fromkeys(WEEKS[:2], 60))
     admin.execute("update users set segment = 'worker'")
     [(silent,)] = admin.execute("insert into users (segment) values ('student') returning id").fetchall()
     [(chat,)] = admin.execute("insert into chats (user_id) values (%s) returning id", [silent]).fetchall()
@@ -204,10 +204,10 @@ def test_a_week_built_later_equals_the_one_built_on_the_day(
     """Where votes are appended; on what the app then changes in place, the card says what stood when."""
     on_the_day, day = WEEKS[:3], WEEKS[2]
     made = ["reward_dataset", "policy_prompts"]
-    write_feedback(admin, on_the_day, votes_a_week=60)
+    write_feedback(admin, dict.fromkeys(on_the_day, 60))
     run(instance, FEEDBACK, on_the_day)
     run(instance, made, [day])
-    write_feedback(admin, WEEKS[3:], votes_a_week=60, seed=1)
+    write_feedback(admin, dict.fromkeys(WEEKS[3:], 60), seed=1)
     run(instance, FEEDBACK, WEEKS)  # the old weeks anew, too
     run(instance, made, [day])
     for asset in made:

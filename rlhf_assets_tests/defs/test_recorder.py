@@ -107,6 +107,15 @@ def test_a_policy_whose_reward_model_failed_never_was(instance: dg.DagsterInstan
     assert told(app_url) == [("reward", "failed")]
 
 
+def test_a_reason_that_several_have_is_told_once() -> None:
+    from rlhf_assets.defs.training_runs.run_history import why_skipped_with
+
+    assert why_skipped_with({"reward_model": "3 rows", "judge_model": "no votes", "sft_policy": "3 rows"}) == (
+        "reward_model, sft_policy were skipped: 3 rows; judge_model was skipped: no votes"
+    )
+    assert why_skipped_with({}) == "what it is made from was skipped"
+
+
 def test_a_failure_says_why_in_one_line_and_quotes_no_data(instance: dg.DagsterInstance, app_url: str) -> None:
     launch(instance, sft_policy, sft_policy="failed")
     launch(instance, sft_policy, sft_policy="crashed")

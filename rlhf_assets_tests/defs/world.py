@@ -13,8 +13,10 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
+from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._daemon.backfill import execute_backfill_iteration
+from dagster._daemon.run_coordinator import QueuedRunCoordinatorDaemon
 from psycopg.rows import dict_row
 
 from rlhf_assets.feedback.weeks import earlier, last_closed_week, weeks_between
@@ -95,19 +97,21 @@ class World:
 def until_done(world: World, workspace: WorkspaceProcessContext, backfill: str) -> Any:
     """Let the daemon's own iteration work a backfill off, recorder ticks in between; the backfill's last status."""
     launch = world.module("automation.launch")
-    deadline = time.monotonic() + PATIENCE
+    deadline, queue = time.monotonic() + PATIENCE, QueuedRunCoordinatorDaemon(interval_seconds=1)
     while not (status := launch.backfill_status(world.instance, backfill)).done and time.monotonic() < deadline:
         list(execute_backfill_iteration(workspace, dg.get_dagster_logger()))
+        if isinstance(world.instance.run_coordinator, QueuedRunCoordinator):
+            list(queue.run_iteration(workspace))
         world.record()
         time.sleep(0.5)
     return status
 
 
-def environment(folder: Path, app_url: str, admin_url: str) -> dict[str, str]:
+def environment(folder: Path, app_url: str, admin_url: str, own_settings: str) -> dict[str, str]:
     """Everything that a process of the deployment finds in its environment; makes the tiny models."""
     settings = folder / "settings.toml"
     models = {"encoder": tiny_encoder(folder / "encoder"), "llama": tiny_llama(folder / "llama")}
-    settings.write_text(SETTINGS.format(**models))
+    settings.write_text(own_settings.format(**models))
     return {
         "SUPABASE_DB_URL": app_url,
         "SUPABASE_ADMIN_DB_URL": admin_url,

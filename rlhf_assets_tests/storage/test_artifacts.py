@@ -97,6 +97,21 @@ def test_newest_means_newest_with_a_fitting_status(store: ArtifactStore) -> None
     assert trial.card.status == "experiment"
 
 
+def test_newest_before_is_of_an_earlier_week_that_has_one(store: ArtifactStore) -> None:
+    first, second, third = "2026-02-15", "2026-02-22", WEEK
+    old = make(store, week=first)
+    make(store, week=second, status="rejected")
+    make(store, week=third)
+    for week in (third, second):
+        found = store.newest_before("reward_model", week)
+        assert found is not None
+        assert found.relative_path == old.relative_path
+    assert store.newest_before("reward_model", first) is None
+    refused = store.newest_before("reward_model", third, ("rejected",))
+    assert refused is not None
+    assert refused.card.week == second
+
+
 def test_a_missing_week_is_named_with_its_command(store: ArtifactStore) -> None:
     make(store, "raw_message_feedback", "2026-03-08")
     with pytest.raises(RlhfError, match=r"rlhf backfill --from 2026-03-01 --to 2026-03-15"):

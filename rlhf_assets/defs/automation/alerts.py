@@ -22,7 +22,7 @@ from rlhf_assets.feedback.weeks import earlier, first_week
 from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets.webhook import WEBHOOK, post
 
-TOLD = {Event.STEP_FAILURE, Event.ASSET_OBSERVATION, Event.ASSET_CHECK_EVALUATION}
+TOLD = {Event.STEP_FAILURE, Event.STEP_SKIPPED, Event.ASSET_OBSERVATION, Event.ASSET_CHECK_EVALUATION}
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]  # who cancels a run knows it
 REREAD = timedelta(minutes=5)  # run records may become visible out of order; each run is told once all the same
 MISSED = 3  # weeks in a row without a policy
@@ -33,7 +33,7 @@ def worth_telling(instance: dg.DagsterInstance, run: dg.DagsterRun, store: Artif
     """A line for each thing about that ended run that somebody should know."""
     weeks = weeks_of_run(run)
     about = f"week {weeks[0]}" if len(weeks) == 1 else f"weeks {weeks[0]} to {weeks[-1]}" if weeks else run.job_name
-    failures = 0
+    failures, skips = 0, list[str]()
     for entry in instance.all_logs(run.run_id, of_type=TOLD):
         event = entry.get_dagster_event()
         if event.is_step_failure:
@@ -46,9 +46,12 @@ def worth_telling(instance: dg.DagsterInstance, run: dg.DagsterRun, store: Artif
                     str(value.value) for value in check.metadata.values() if isinstance(value, dg.TextMetadataValue)
                 ]
                 yield f"{about}: {check.asset_key.to_user_string()} warns of drift: {' '.join(said)}"
-        elif event.step_key == "ppo_policy" and (reason := why_skipped(event)):
+        elif reason := why_skipped(event):
+            skips.append(reason)
+        if skips and event.step_key == "ppo_policy" and (event.is_step_skipped or why_skipped(event)):
+            first = skips[0]  # the step is skipped for it, or gave it itself
             yield from (
-                f"{about}: no policy for {MISSED} weeks in a row; {reason}" for week in weeks if missed(store, week)
+                f"{about}: no policy for {MISSED} weeks in a row; {first}" for week in weeks if missed(store, week)
             )
     if run.status is dg.DagsterRunStatus.FAILURE and not failures:
         yield f"{about}: the run ended before its steps did (run {run.run_id})"

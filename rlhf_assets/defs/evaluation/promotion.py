@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from rlhf_assets.defs.evaluation.policy_evaluation import lineage
+from rlhf_assets.defs.evaluation.policy_evaluation import lineage, policy_of_run
 from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
 from rlhf_assets.defs.partitions import RUN_A_WEEK, WEEKS, week_of_run
+from rlhf_assets.defs.policy.ppo_policy import why_none
 from rlhf_assets.defs.reporting import OWNERS, mendable, report, skip
 from rlhf_assets.defs.resources import Artifacts
 from rlhf_assets.errors import RlhfError
@@ -46,9 +47,11 @@ def promotion(
 
     store, week, settings = artifacts.store, week_of_run(context), settings_of(config, GateSettings)
     with mendable():
-        evaluation = store.for_run("policy_evaluation", week, context.run.run_id) or store.require(
-            "policy_evaluation", week
-        )
+        evaluation = store.for_run("policy_evaluation", week, context.run.run_id)
+        if evaluation is None and policy_of_run(store, week, context.run.run_id) is None:
+            skip(context, week, why_none(store, "ppo_policy", week))
+            return
+        evaluation = evaluation or store.require("policy_evaluation", week)
         policy = lineage(store, evaluation, "ppo_policy")
     if status_of(settings, evaluation) == "experiment":
         skip(context, week, "an experiment is never promoted")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from rlhf_assets.defs.datasets.policy_prompts import PROMPTS
+from rlhf_assets.defs.datasets.too_little_new import too_little_new
 from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
 from rlhf_assets.defs.partitions import RUN_A_WEEK, WEEKS, week_of_run
 from rlhf_assets.defs.reporting import GPU_TAGS, OWNERS, few_rows, image, mendable, report, skip
@@ -29,6 +30,9 @@ def why_none(store: ArtifactStore, asset: str, week: str) -> str:
     """Why there is no model of that asset and week to build on."""
     made = store.of_week(asset, week)
     if not made:
+        data = store.newest("reward_dataset", week)
+        if data and (reason := too_little_new(store, asset, week, data)):
+            return f"{asset} of week {week} was skipped: {reason}"
         return f"there is no {asset} of week {week}: it was skipped or never trained"
     card = made[-1].card
     because = f" ({'; '.join(card.reasons)})" if card.reasons else ""

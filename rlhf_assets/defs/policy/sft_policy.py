@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from rlhf_assets.defs.datasets.reward_dataset import load_dataset
+from rlhf_assets.defs.datasets.too_little_new import too_little_new
 from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
 from rlhf_assets.defs.partitions import RUN_A_WEEK, WEEKS, week_of_run
 from rlhf_assets.defs.reporting import GPU_TAGS, OWNERS, few_rows, mendable, report, skip
@@ -42,6 +43,10 @@ def sft_policy(
     with mendable():
         data = store.for_run("reward_dataset", week, context.run.run_id) or store.require("reward_dataset", week)
         votes = load_dataset(data).train
+    status = status_of(settings, data)
+    if status != "experiment" and (reason := too_little_new(store, "sft_policy", week, data)):
+        skip(context, week, reason)
+        return
     answers = votes[votes["kind"] == "message"]
     try:
         good = len(well_rated(answers, settings))
@@ -52,7 +57,7 @@ def sft_policy(
         device = compute.choose()
         figures = train_sft(answers, settings, device, draft.folder)
         made = draft.commit(
-            status_of(settings, data),
+            status,
             parents=[data],
             settings=settings,
             seeds={"seed": settings.seed},

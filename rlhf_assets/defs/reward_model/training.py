@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from rlhf_assets.defs.datasets.reward_dataset import load_dataset
+from rlhf_assets.defs.datasets.too_little_new import too_little_new
 from rlhf_assets.defs.launchpad import status_of
 from rlhf_assets.defs.partitions import week_of_run
 from rlhf_assets.defs.reporting import few_rows, image, mendable, report, skip
@@ -13,7 +14,7 @@ from rlhf_assets.defs.resources import Artifacts, ComputeResource
 from rlhf_assets.defs.reward_model.checks import drift_result, gate_results, untrained_results
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.reward.settings import RewardSettings
-from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
+from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets.storage.checkpoint import drop
 from rlhf_assets.storage.home import checkpoint_file
 
@@ -50,7 +51,10 @@ def train(
         dataset = load_dataset(data)
         rows, validation, test = (dataset.sides()[voters + side] for side in ("train", "validation", "test"))
     if len(rows) < settings.minimum_rows:
-        reason = f"{len(rows)} votes to train on, fewer than minimum_rows {settings.minimum_rows}"
+        reason: str | None = f"{len(rows)} votes to train on, fewer than minimum_rows {settings.minimum_rows}"
+    else:
+        reason = None if status_of(settings, data) == "experiment" else too_little_new(store, asset, week, data)
+    if reason:
         skip(context, week, reason)
         yield from untrained_results(asset, reason)
         return
@@ -114,7 +118,7 @@ def drift(
     """How the accepted model of the latest week before does on this week's new questions, or why that is `skipped`."""
     from rlhf_assets.reward.drift import drift_figures, drift_warnings
 
-    before = accepted_before(store, asset, week)
+    before = store.newest_before(asset, week)
     if before is None:
         return {"skipped": f"there is no accepted {asset} of an earlier week"}
     if "mean_of_train" not in before.card.figures:
@@ -126,12 +130,6 @@ def drift(
     except RlhfError as error:  # its loss is no reason to have no model this week
         return {"skipped": str(error)}
     return {"model": before.relative_path, **found, "warnings": drift_warnings(found)}
-
-
-def accepted_before(store: ArtifactStore, asset: str, week: str) -> Artifact | None:
-    """The accepted model of the latest week before that has one."""
-    weeks = [earlier for earlier in store.weeks(asset) if earlier < week]
-    return next((made for earlier in reversed(weeks) if (made := store.newest(asset, earlier))), None)
 
 
 def drift_check(asset: str, drifted: dict[str, Any]) -> dg.AssetCheckResult:

@@ -98,8 +98,7 @@ def how_it_ended(
     if observed := told.get(Event.ASSET_OBSERVATION):
         return "skipped", moment(observed[-1]), skips.get(asset)
     if skipped := told.get(Event.STEP_SKIPPED):
-        reasons = "; ".join(f"{other} was skipped: {reason}" for other, reason in skips.items())
-        return "skipped", moment(skipped[-1]), reasons or "what it is made from was skipped"
+        return "skipped", moment(skipped[-1]), why_skipped_with(skips)
     if failures := told.get(Event.STEP_FAILURE):
         interrupted, reason = failure(failures[-1])
         return "canceled" if interrupted else "failed", moment(failures[-1]), reason
@@ -135,6 +134,18 @@ def said(data: StepFailureData) -> str | None:
     if data.error and data.error.cls_name == CRASHED:
         return "the step's process was killed, most often because the machine had too little memory left"
     return data.user_failure_data.description if data.user_failure_data else None
+
+
+def why_skipped_with(skips: Mapping[str, str]) -> str:
+    """Why a step was skipped along with those that gave these reasons, each reason once."""
+    assets: dict[str, list[str]] = defaultdict(list)
+    for asset, reason in skips.items():
+        assets[reason].append(asset)
+    told = [
+        f"{', '.join(sorted(names))} {'was' if len(names) == 1 else 'were'} skipped: {reason}"
+        for reason, names in assets.items()
+    ]
+    return "; ".join(told) or "what it is made from was skipped"
 
 
 def failure(entry: EventLogEntry) -> tuple[bool, str]:
