@@ -50,7 +50,14 @@ def test_training_holds_the_gpu(defs: dg.Definitions) -> None:
             assert ("dagster-k8s/config" in assets.op.tags) == bool(gpu)
 
 
-def asked(defs: dg.Definitions, store: ArtifactStore, tick: datetime) -> list[str | None]:
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
+    """The project's own, and empty."""
+    monkeypatch.setenv("RLHF_ARTIFACTS", str(tmp_path))
+    return ArtifactStore(str(tmp_path))
+
+
+def asked(defs: dg.Definitions, tick: datetime) -> list[str | None]:
     """The weeks that the schedule asks for at that moment, in its order."""
     from rlhf_assets.defs.resources import Artifacts
 
@@ -58,7 +65,7 @@ def asked(defs: dg.Definitions, store: ArtifactStore, tick: datetime) -> list[st
     schedule = repository.get_schedule_def("weekly_rlhf_schedule")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 1 * * 0", "UTC")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
-    resources = {"artifacts": Artifacts(root=str(store.root))}
+    resources = {"artifacts": Artifacts()}
     context = dg.build_schedule_context(scheduled_execution_time=tick, repository_def=repository, resources=resources)
     return [request.partition_key for request in schedule.evaluate_tick(context).run_requests or []]
 
@@ -72,22 +79,22 @@ def asked(defs: dg.Definitions, store: ArtifactStore, tick: datetime) -> list[st
     ],
 )
 def test_the_schedule_asks_for_the_week_that_has_just_closed(
-    defs: dg.Definitions, tmp_path: Path, tick: datetime, weeks: list[str]
+    defs: dg.Definitions, store: ArtifactStore, tick: datetime, weeks: list[str]
 ) -> None:
-    assert asked(defs, ArtifactStore(str(tmp_path)), tick) == weeks
+    assert store.assets() == []
+    assert asked(defs, tick) == weeks
 
 
-def test_missed_sundays_are_made_up_for_oldest_first(defs: dg.Definitions, tmp_path: Path) -> None:
+def test_missed_sundays_are_made_up_for_oldest_first(defs: dg.Definitions, store: ArtifactStore) -> None:
     """Down for three Sundays, Dagster itself evaluates the last one alone."""
-    store = ArtifactStore(str(tmp_path))
     for week in ("2026-10-18", "2026-10-25"):
         with store.draft("clean_feedback", week, "a run") as draft:
             draft.commit()
-    assert asked(defs, store, datetime(2026, 11, 22, 1, tzinfo=UTC)) == ["2026-11-01", "2026-11-08", "2026-11-15"]
+    assert asked(defs, datetime(2026, 11, 22, 1, tzinfo=UTC)) == ["2026-11-01", "2026-11-08", "2026-11-15"]
     with store.draft("clean_feedback", "2026-11-15", "by hand") as draft:
         draft.commit()
-    assert asked(defs, store, datetime(2026, 11, 22, 1, tzinfo=UTC)) == ["2026-11-01", "2026-11-08", "2026-11-15"]
-    assert asked(defs, store, datetime(2026, 11, 29, 1, tzinfo=UTC)) == ["2026-11-01", "2026-11-08", "2026-11-22"]
+    assert asked(defs, datetime(2026, 11, 22, 1, tzinfo=UTC)) == ["2026-11-01", "2026-11-08", "2026-11-15"]
+    assert asked(defs, datetime(2026, 11, 29, 1, tzinfo=UTC)) == ["2026-11-01", "2026-11-08", "2026-11-22"]
 
 
 def test_the_weekly_job_makes_everything_but_an_estimate(defs: dg.Definitions) -> None:

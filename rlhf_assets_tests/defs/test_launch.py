@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -114,8 +115,10 @@ def killed_job() -> None:
 
 
 def test_a_step_killed_for_its_memory_is_told_in_one_line_and_belongs_to_its_runs_process(
-    instance: dg.DagsterInstance,
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Dagster takes the first place where this module is found from the step's process
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[2])])
     with dg.execute_job(dg.reconstructable(killed_job), instance=instance) as result:
         (failed,) = [event for event in result.all_events if event.is_step_failure]
         assert what_failed(failed) == (

@@ -9,7 +9,12 @@ from rlhf_assets.storage.database import PIPELINE_ROLE
 
 READ = ("rlhf.feedback", "rlhf.vote_details", "rlhf.activity", "rlhf.coverage", "rlhf.forgotten")
 WRITTEN = "public.rlhf_training_runs"
-ON_RELATIONS = {*((name, "select") for name in READ), *((WRITTEN, right) for right in ("select", "insert", "update"))}
+RECEIPTS = "rlhf.recordings"
+ON_RELATIONS = {
+    *((name, "select") for name in READ),
+    *((WRITTEN, right) for right in ("select", "insert", "update")),
+    *((RECEIPTS, right) for right in ("select", "insert")),
+}
 MAY = {  # beyond what PostgreSQL lets every role do
     ("schema rlhf", "usage"),
     ("routine rlhf.moment(text)", "execute"),
