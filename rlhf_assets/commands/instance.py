@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rlhf_assets.errors import RlhfError
+
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
@@ -27,7 +29,7 @@ def dagster_home() -> Path:
 
 @contextmanager
 def open_instance() -> Iterator["DagsterInstance"]:
-    """The instance; RlhfError when its database cannot be reached.
+    """The instance; RlhfError when its database cannot be reached, now or for long in between.
 
     Meanwhile stdout is stderr: the code servers that Dagster starts print there, and `--json` must stand alone.
     """
@@ -43,6 +45,21 @@ def open_instance() -> Iterator["DagsterInstance"]:
     try:
         with DagsterInstance.get() as instance:
             yield instance
+    except Exception as error:
+        if not database_gone(error):
+            raise
+        raise RlhfError(
+            "Dagster's database went away and did not come back in time; what is made is kept, and the same command "
+            "goes on once the database is there"
+        ) from error
     finally:
         os.dup2(stdout, 1)
         os.close(stdout)
+
+
+def database_gone(error: Exception) -> bool:
+    """Whether the error is of Dagster's storage, which has tried for some seconds to reach its database again."""
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import OperationalError
+
+    return isinstance(error, DagsterPostgresException | OperationalError)

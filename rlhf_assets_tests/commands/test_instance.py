@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 
 from rlhf_assets.commands.instance import CONFIGURATION, dagster_home, open_instance
+from rlhf_assets.errors import RlhfError
+from rlhf_assets.storage import embedded_postgres
 
 
 def test_what_dagsters_servers_print_does_not_reach_stdout(
@@ -18,6 +20,26 @@ def test_what_dagsters_servers_print_does_not_reach_stdout(
     said = capfd.readouterr()
     assert said.out == "result\n"
     assert "noise\n" in said.err
+
+
+def test_a_database_that_goes_away_is_told_in_one_line(fresh_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded_postgres.start(fresh_home)
+    url = embedded_postgres.url(fresh_home, "dagster").replace("://", "+psycopg2://")
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
+    monkeypatch.setenv("DAGSTER_HOME", str(fresh_home / "dagster_home"))
+
+    def left_alone() -> None:
+        with open_instance() as instance:
+            assert instance.get_runs_count() == 0
+            embedded_postgres.stop(fresh_home)
+            instance.get_runs_count()
+
+    with pytest.raises(RlhfError, match="Dagster's database went away") as told:
+        left_alone()
+    assert "\n" not in str(told.value)
+    embedded_postgres.start(fresh_home)
+    with pytest.raises(ZeroDivisionError), open_instance():
+        raise ZeroDivisionError
 
 
 def test_dagsters_home_reads_the_projects_configuration_also_after_a_move(
