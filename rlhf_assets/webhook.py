@@ -1,5 +1,6 @@
 """A line to whoever is on duty, by a webhook as chat services offer them."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -21,6 +22,6 @@ def post(url: str, text: str) -> None:
             return
     except urllib.error.HTTPError as error:
         raise RlhfError(f"the webhook answered {error.code}; correct {WEBHOOK}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # the last quotes an odd URL
         why = getattr(error, "reason", "") if isinstance(error, urllib.error.URLError) else "it is no http URL"
         raise RlhfError(f"the webhook cannot be reached ({why}); correct {WEBHOOK}") from None

@@ -138,7 +138,17 @@ def test_a_webhook_that_is_down_loses_nothing_and_its_url_is_not_told(instance: 
     assert len(duty.told) == 1
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "http://127.0.0.1:1/secret-path", "secret-path"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "http://127.0.0.1:1/secret-path",
+        "secret-path",
+        "http://127.0.0.1/a b/secret-path",
+        "http://user:secret@127.0.0.1:1/",
+        "https://[secret",
+    ],
+)
 def test_a_webhook_that_is_none_is_told_without_its_url(
     instance: dg.DagsterInstance, duty: Duty, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
