@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage import embedded_postgres
 from rlhf_assets.storage.home import home
+from rlhf_assets.storage.tls import mend_tls
 
 PIPELINE, ADMIN, DAGSTER = "SUPABASE_DB_URL", "SUPABASE_ADMIN_DB_URL", "DAGSTER_POSTGRES_URL"
 PIPELINE_ROLE = "rlhf_pipeline"
@@ -122,6 +123,8 @@ def explain(error: psycopg.Error, url: str) -> str:
         return f"the database lacks something: {text.split(' LINE ')[0]}; create it with `rlhf migrate`"
     if isinstance(error, errors.InsufficientPrivilege):
         return f"{text}; {setting} is not the role for this: check it, and run `rlhf migrate`, which grants what is due"
+    if advice := mend_tls(text):
+        return f"no safe connection: {text.partition(' Either provide the file')[0]}; {advice} in {setting}"
     if isinstance(error, psycopg.ProgrammingError) or "invalid integer value" in text:
         return f"{setting} is no Postgres URL; write postgresql://USER:PASSWORD@HOST:5432/DATABASE"
     if error.sqlstate and not error.sqlstate.startswith(("08", "57P")):  # connected, and still there: a full disk, ...

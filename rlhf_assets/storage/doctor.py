@@ -20,9 +20,12 @@ from rlhf_assets.storage.database import (
     dagster_url,
     parts,
     pipeline_url,
+    plain,
+    setting_of,
 )
 from rlhf_assets.storage.home import home
 from rlhf_assets.storage.migrations import MIGRATIONS
+from rlhf_assets.storage.tls import sure_of_tls
 
 RUN_COLUMNS = "id, model_type, training_status, start_time, end_time, metrics, model_path, created_at"
 GUARDED = ("chat_feedback", "reasoning_steps", "rlhf_training_runs")
@@ -99,6 +102,9 @@ def reachable(name: str, url: str) -> Finding:
         where = f"{about.user} at {about.host}/{about.dbname}, PostgreSQL {version}"
     if version < 15:
         return Finding(name, False, where, "use PostgreSQL 15 or newer")
+    if not sure_of_tls(parts(url)):
+        mend = f"write sslmode=require in {setting_of(plain(url))}, or verify-full and the CA's file as sslrootcert"
+        return Finding(name, None, f"{where}, encrypted only if nobody on the way prevents it", mend)
     return Finding(name, True, where)
 
 
