@@ -1,10 +1,11 @@
 """The code location as Dagster sees it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
 import rlhf_assets
 from rlhf_assets.settings import project_settings
@@ -36,9 +37,45 @@ def test_every_asset_is_there_and_labelled(defs: dg.Definitions) -> None:
         assert (REPOSITORY / "rlhf_assets" / "defs" / group).is_dir()
     for name, spec in specs.items():
         assert spec.owners == ["team:ml"], name
+        assert spec.kinds, name
         assert spec.description, name
         assert spec.code_version, name
         assert isinstance(spec.partitions_def, dg.WeeklyPartitionsDefinition), name
+
+
+def test_what_the_weekly_loop_makes_must_be_fresh(defs: dg.Definitions) -> None:
+    """A week and a day at least, or every Sunday would be red until its run is done."""
+    windows = {spec.key.to_user_string(): spec.freshness_policy for spec in defs.resolve_all_asset_specs()}
+    assert windows.pop("ppo_estimate") is None
+    for name, policy in windows.items():
+        assert isinstance(policy, TimeWindowFreshnessPolicy), name
+        first = policy.warn_window or policy.fail_window
+        assert timedelta(days=8) < first.to_timedelta() < timedelta(days=14), name
+
+
+def test_everything_says_what_it_is(defs: dg.Definitions) -> None:
+    repository = defs.get_repository_def()
+    checks = [spec for keys in repository.asset_checks_defs_by_key.values() for spec in keys.check_specs]
+    assert "switched_on" in {spec.name for spec in checks}
+    for told in (*checks, *repository.schedule_defs, *repository.sensor_defs, defs.resolve_job_def("weekly_rlhf")):
+        assert told.description, told.name
+
+
+def test_every_knob_in_the_launchpad_says_what_it_is(defs: dg.Definitions) -> None:
+    """Of the weekly job and of the estimate; Dagster's own (execution, loggers, io_manager) are not ours."""
+    fields = defs.resolve_implicit_global_asset_job_def().run_config_schema.config_type.fields
+    ours = {name: op.config_type.fields.get("config") for name, op in fields["ops"].config_type.fields.items()}
+    ours |= {
+        name: resource.config_type.fields["config"]
+        for name, resource in fields["resources"].config_type.fields.items()
+        if name != "io_manager"
+    }
+    knobs = {name: form.config_type.fields for name, form in ours.items() if getattr(form.config_type, "fields", None)}
+    assert {"reward_model", "ppo_policy", "ppo_estimate", "compute", "artifacts"} <= knobs.keys()
+    silent = [f"{form}.{name}" for form, named in knobs.items() for name, knob in named.items() if not knob.description]
+    assert silent == []
+    wanting = [f"{form}.{name}" for form, named in knobs.items() for name, knob in named.items() if knob.is_required]
+    assert wanting == []
 
 
 def test_training_holds_the_gpu(defs: dg.Definitions) -> None:

@@ -1,13 +1,14 @@
 """How every asset tells Dagster what it made: metadata, data version, skips, and errors a person can mend."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 
 from rlhf_assets.compute import out_of_memory
+from rlhf_assets.defs.lineage import made_from
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage.artifacts import Artifact
 from rlhf_assets.storage.full_disk import full_disk
@@ -38,29 +39,34 @@ def mendable(allow_retries: bool = False) -> Iterator[None]:
         raise
 
 
-def figures_of(artifact: Artifact) -> dict[str, Any]:
-    """The card as metadata: path, status, hash, counts, and each single-number figure (plots over time in the UI)."""
+def figures_of(artifact: Artifact, shown: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The card as metadata, what people look for first on top: status, what else is `shown`, what it was made from,
+    each single-number figure and count (the UI plots them over the weeks), where it lies.
+    """
     card = artifact.card
     values = {
         name: figure.get("value") if isinstance(figure, dict) else figure for name, figure in card.figures.items()
     }
     numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
-    return {
+    told = {
+        "status": card.status,
+        **({"reasons": dg.MetadataValue.text("\n".join(card.reasons))} if card.reasons else {}),  # name segments: no md
+        **(shown or {}),
+        **made_from(artifact),
+        **numbers,
+        **card.counts,
         "path": dg.MetadataValue.path(str(artifact.folder)),
         "artifact": artifact.relative_path,
-        "status": card.status,
         "content_hash": card.content_hash,
-        **({"reasons": dg.MetadataValue.text("\n".join(card.reasons))} if card.reasons else {}),  # name segments: no md
-        **card.counts,
-        **numbers,
     }
+    return {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in told.items()}
 
 
 def report(
     context: dg.AssetExecutionContext,
     made: Mapping[str, Artifact],
     asset: str,
-    extra: Mapping[str, Any] | None = None,
+    shown: Mapping[str, Any] | None = None,
     check_results: list[dg.AssetCheckResult] | None = None,
 ) -> dg.MaterializeResult:
     """One result for all weeks of the run; what belongs to one week goes to that week alone.
@@ -68,16 +74,14 @@ def report(
     Dagster writes one data version on every week of a run: a run over several weeks gets the hash of their hashes.
     """
     for week, artifact in made.items():
-        context.add_asset_metadata(figures_of(artifact), asset_key=asset, partition_key=week)
+        context.add_asset_metadata(figures_of(artifact, shown), asset_key=asset, partition_key=week)
     hashes = [artifact.card.content_hash for artifact in made.values()]
     version = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-    return dg.MaterializeResult(
-        asset_key=asset, metadata=extra, data_version=dg.DataVersion(version), check_results=check_results
-    )
+    return dg.MaterializeResult(asset_key=asset, data_version=dg.DataVersion(version), check_results=check_results)
 
 
 def report_outside_run(
-    instance: dg.DagsterInstance, artifact: Artifact, extra: Mapping[str, Any] | None = None
+    instance: dg.DagsterInstance, artifact: Artifact, shown: Mapping[str, Any] | None = None
 ) -> None:
     """Show an artifact on its week in the UI that no run of this Dagster has made."""
     card = artifact.card
@@ -85,7 +89,7 @@ def report_outside_run(
         dg.AssetMaterialization(
             asset_key=card.asset,
             partition=card.week,
-            metadata={**figures_of(artifact), **(extra or {})},
+            metadata=figures_of(artifact, shown),
             tags={"dagster/data_version": card.content_hash},
         )
     )
@@ -95,6 +99,11 @@ def skip(context: dg.AssetExecutionContext, week: str, reason: str) -> None:
     """Record why nothing was made: a step that yields nothing leaves no metadata of its own."""
     context.log.warning(f"skipped: {reason}")
     context.log_event(dg.AssetObservation(asset_key=context.asset_key, partition=week, metadata={"skipped": reason}))
+
+
+def spanned(weeks: Sequence[str]) -> str:
+    """The weeks that a run looked at, given oldest first."""
+    return weeks[0] if len(weeks) == 1 else f"{weeks[0]} to {weeks[-1]}, {len(weeks)} weeks"
 
 
 def few_rows(rows: int) -> dict[str, str]:

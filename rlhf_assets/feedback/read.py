@@ -18,6 +18,7 @@ from psycopg import sql
 from pyarrow import csv
 
 from rlhf_assets.errors import RlhfError
+from rlhf_assets.feedback.columns import RAW
 from rlhf_assets.feedback.coverage import COVERAGE_SCHEMA
 from rlhf_assets.feedback.source_hash import SourceHash
 from rlhf_assets.feedback.weeks import bounds
@@ -26,31 +27,8 @@ BLOCK_BYTES = 1_000_000  # of CSV parsed and written at a time, as one row group
 
 Line = bytes | bytearray | memoryview  # a row of CSV, as psycopg hands it over
 MOMENT = pa.timestamp("us", tz="UTC")
-RAW_SCHEMA = pa.schema(
-    {
-        "vote_id": pa.string(),
-        "created_at": MOMENT,
-        "user_id": pa.string(),
-        "segment": pa.string(),
-        "kind": pa.string(),
-        "chat_id": pa.string(),
-        "message_id": pa.string(),
-        "step_id": pa.string(),
-        "message_role": pa.string(),
-        "query": pa.string(),
-        "context": pa.string(),
-        "system_prompt": pa.string(),
-        "response": pa.string(),
-        "steps_before": pa.string(),
-        "step_order": pa.int64(),
-        "feedback": pa.string(),
-        "feedback_score": pa.int64(),
-        "model_version": pa.string(),
-        "message_created_at": MOMENT,
-        "updated_at": MOMENT,
-        "consent": pa.string(),
-    }
-)
+TYPES = {str(kind): kind for kind in (pa.string(), pa.int64(), MOMENT)}
+RAW_SCHEMA = pa.schema({name: TYPES[column.type] for name, column in RAW.items()})
 ADDED_LATER = ("updated_at", "consent")  # weeks extracted by an earlier version lack them; missing means null
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 import psycopg
+import pyarrow.parquet as pq
 import pytest
 
 from rlhf_assets.errors import RlhfError
@@ -196,6 +197,27 @@ def run(instance: dg.DagsterInstance, assets: list[str], weeks: list[str]) -> No
     from rlhf_assets.defs.automation.launch import materialize_weeks
 
     assert materialize_weeks(instance, assets, weeks)
+
+
+TABLES = {**dict.fromkeys(FEEDBACK, "rows"), "reward_dataset": "train", "policy_prompts": "prompts"}
+
+
+def test_the_ui_shows_the_columns_that_the_files_have(
+    instance: dg.DagsterInstance, store: ArtifactStore, admin: psycopg.Connection
+) -> None:
+    from rlhf_assets.definitions import defs
+
+    write_feedback(admin, WEEKS[:1], votes_a_week=60)
+    run(instance, FEEDBACK, WEEKS[:1])
+    run(instance, ["reward_dataset", "policy_prompts"], WEEKS[:1])
+    metadata = {spec.key.to_user_string(): spec.metadata for spec in defs().resolve_all_asset_specs()}
+    for asset, name in TABLES.items():
+        shown = metadata[asset]["dagster/column_schema"].columns
+        file = store.require(asset, FIRST).path(f"{name}.parquet")
+        held = [(field.name, str(field.type).removeprefix("large_")) for field in pq.read_schema(str(file))]
+        assert [(column.name, column.type) for column in shown] == held
+        assert all(column.description for column in shown)
+    assert {asset for asset, told in metadata.items() if "dagster/column_schema" in told} == TABLES.keys()
 
 
 def test_a_week_built_later_equals_the_one_built_on_the_day(

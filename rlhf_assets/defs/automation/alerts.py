@@ -63,7 +63,13 @@ def missed(store: ArtifactStore, week: str) -> bool:
     return row[-1] >= first_week() and not any(store.newest("ppo_policy", each, ("candidate",)) for each in row)
 
 
-@dg.sensor(name="alerts", minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    name="alerts",
+    description="Tells the webhook in RLHF_ALERT_WEBHOOK of a failed run, a third week without a policy, drift, and a "
+    "schedule or sensor that was switched off. Without one it does nothing.",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
 def alerts(context: dg.SensorEvaluationContext, artifacts: Artifacts) -> dg.SkipReason:
     """Tells RLHF_ALERT_WEBHOOK of runs that have ended; the cursor moves only once the webhook has taken it."""
     url = os.environ.get(WEBHOOK)

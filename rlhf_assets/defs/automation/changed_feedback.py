@@ -118,7 +118,13 @@ def make_anew(instance: dg.DagsterInstance, store: ArtifactStore, weeks: Sequenc
     return asked, wanted, mark(instance, store, weeks, wanted)
 
 
-@dg.sensor(name="changed_feedback", minimum_interval_seconds=3600, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    name="changed_feedback",
+    description="Reads closed weeks again, newest first, and asks for a backfill of those whose votes the app has "
+    "changed or deleted since: their feedback and the newest datasets. Older datasets and models stay and are marked.",
+    minimum_interval_seconds=3600,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
 def changed_feedback(context: dg.SensorEvaluationContext, database: Database, artifacts: Artifacts) -> dg.SkipReason:
     """Looks at closed weeks in turn, newest first, and has changed ones made anew; its cursor is the last one seen."""
     store = artifacts.store

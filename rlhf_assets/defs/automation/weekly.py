@@ -11,7 +11,9 @@ from rlhf_assets.storage.artifacts import ArtifactStore
 weekly_rlhf = dg.define_asset_job(
     "weekly_rlhf",
     dg.AssetSelection.all() - dg.AssetSelection.assets("ppo_estimate"),
-    description="From the week's feedback to a promoted or refused policy.",
+    description="From the week's feedback to a promoted or refused policy: extract and clean the votes, build the "
+    "datasets, train reward model, judge and policies, compare the policies, decide. What is launched with other "
+    "settings than the defaults is an experiment: it feeds no other run and is never promoted.",
     tags={"rlhf/weekly": "true"},  # of which dagster.yaml lets one run at a time: weeks are made in their order
 )
 
@@ -29,6 +31,8 @@ def due(store: ArtifactStore, closed: str) -> list[str]:
 # out would keep the datasets of all later ones from being made
 @dg.schedule(
     name="weekly_rlhf_schedule",
+    description="Every Sunday, one hour after the week has ended, runs all of it for that week, after the weeks before "
+    "it that were missed.",
     job=weekly_rlhf,
     cron_schedule="0 1 * * 0",
     execution_timezone="UTC",

@@ -1,16 +1,18 @@
 """Each week's votes that can be learned from, and those that cannot, with the reason."""
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from rlhf_assets.defs.labels import FEEDBACK_FRESH, USER_TEXT, column_schema
 from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
 from rlhf_assets.defs.partitions import ONE_RUN, WEEKS, weeks_of
 from rlhf_assets.defs.raw_feedback.raw_feedback import ROWS
-from rlhf_assets.defs.reporting import OWNERS, mendable, report
+from rlhf_assets.defs.reporting import OWNERS, mendable, report, spanned
 from rlhf_assets.defs.resources import Artifacts
+from rlhf_assets.feedback.columns import CLEAN, QUARANTINED
 from rlhf_assets.feedback.rules import fingerprint
 from rlhf_assets.feedback.settings import LOOKBACK_WEEKS, AuditSettings, CleaningSettings
 from rlhf_assets.feedback.weeks import earlier, first_week, weeks_between
@@ -51,12 +53,25 @@ def raw_rows(store: ArtifactStore, weeks: list[str]) -> tuple["pd.DataFrame", li
             description=description,
             kinds={"pandas", "parquet"},
             owners=OWNERS,
+            tags=USER_TEXT,
+            metadata=column_schema(columns),
+            freshness_policy=FEEDBACK_FRESH,
             group_name="clean_feedback",
             code_version=CODE_VERSION,
         )
-        for name, description in (
-            ("clean_feedback", "The week's votes that can be learned from, with their score in [0, 1]."),
-            ("quarantined_feedback", "The week's votes that break a rule, each with the reason; none is dropped."),
+        for name, columns, description in (
+            (
+                "clean_feedback",
+                CLEAN,
+                "The week's votes that can be learned from, with their score from 0 to 1 and without contact data. "
+                "A week whose blocking checks fail is rejected: no dataset takes it.",
+            ),
+            (
+                "quarantined_feedback",
+                QUARANTINED,
+                "The week's votes that break a rule, as they were, each with the reason; none is dropped. A rule "
+                "relaxed in the launchpad or the settings and a backfill of the week bring its votes back.",
+            ),
         )
     ],
     check_specs=[
@@ -90,9 +105,11 @@ def clean_and_quarantined_feedback(
     from rlhf_assets.feedback.personal_data import PersonalData
 
     store, settings = artifacts.store, settings_of(config, CleaningSettings)
+    bound = project_settings(AuditSettings).quarantine_share
     clean: dict[str, Artifact] = {}
     quarantined: dict[str, Artifact] = {}
     sums_wrong, broken, empty, suspicious = [], [], [], []
+    votes, refused_share = 0, 0.0
     weeks, parents = weeks_of(context), dict[str, list[Artifact]]()
     with mendable():
         personal_data = PersonalData(settings.phone_regions)
@@ -117,17 +134,21 @@ def clean_and_quarantined_feedback(
             sums_wrong.append(week)
         if result.clean["response"].isna().any() or not result.clean["score"].between(0, 1).all():
             broken.append(week)
+        votes += len(rows)
         if rows.empty:
             empty.append(week)
-        elif len(result.quarantined) > project_settings(AuditSettings).quarantine_share * len(rows):
-            suspicious.append(week)
+        else:
+            refused_share = max(refused_share, len(result.quarantined) / len(rows))
+            if len(result.quarantined) > bound * len(rows):
+                suspicious.append(week)
         status = "rejected" if week in (*sums_wrong, *broken) else status_of(settings)
         seen = weeks_between(max(first_week(), earlier(week, LOOKBACK_WEEKS)), week)[:-1]
         reasons: dict[str, int] = Counter(result.quarantined["reason"])
         kept: dict[str, int] = {}
-        for made, asset, frame, counts in (
-            (clean, "clean_feedback", result.clean, kept),
-            (quarantined, "quarantined_feedback", result.quarantined, reasons),
+        share = {"clean_share": len(result.clean) / len(rows)} if len(rows) else {}
+        for made, asset, frame, counts, figures in (
+            (clean, "clean_feedback", result.clean, kept, share),
+            (quarantined, "quarantined_feedback", result.quarantined, reasons, {}),
         ):
             with mendable(), store.draft(asset, week, context.run.run_id) as draft:
                 frame.to_parquet(draft.folder / ROWS)
@@ -137,28 +158,39 @@ def clean_and_quarantined_feedback(
                     settings=settings,
                     code_version=CODE_VERSION,
                     counts={"rows": len(frame), **counts},
+                    figures=figures,
                 )
+    looked = {"weeks": spanned(weeks), "votes": votes}
     yield report(
         context,
         clean,
         "clean_feedback",
         check_results=[
-            week_check("clean_feedback", "adds_up", sums_wrong),
-            week_check("clean_feedback", "schema", broken),
-            week_check("clean_feedback", "empty_week", empty, dg.AssetCheckSeverity.WARN),
+            week_check("clean_feedback", "adds_up", sums_wrong, looked),
+            week_check("clean_feedback", "schema", broken, looked),
+            week_check("clean_feedback", "empty_week", empty, looked, dg.AssetCheckSeverity.WARN),
         ],
     )
+    measured = looked | {"largest share refused": round(refused_share, 4), "bound": f"at most {bound:g}"}
     yield report(
         context,
         quarantined,
         "quarantined_feedback",
-        check_results=[week_check("quarantined_feedback", "quarantine_share", suspicious, dg.AssetCheckSeverity.WARN)],
+        check_results=[
+            week_check("quarantined_feedback", "quarantine_share", suspicious, measured, dg.AssetCheckSeverity.WARN)
+        ],
     )
 
 
 def week_check(
-    asset: str, name: str, weeks: list[str], severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+    asset: str,
+    name: str,
+    failed: list[str],
+    looked: Mapping[str, Any],
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> dg.AssetCheckResult:
-    """A check that failed in these weeks of the run."""
-    metadata = {"weeks": ", ".join(weeks)} if weeks else {}
-    return dg.AssetCheckResult(asset_key=asset, check_name=name, passed=not weeks, severity=severity, metadata=metadata)
+    """A check that failed in some weeks of the run, or in none."""
+    metadata = {**looked, "failed in": ", ".join(failed) or "no week"}
+    return dg.AssetCheckResult(
+        asset_key=asset, check_name=name, passed=not failed, severity=severity, metadata=metadata
+    )

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from rlhf_assets.defs.clean_feedback.clean_feedback import RAW, SEES_LOOKBACK
+from rlhf_assets.defs.labels import FEEDBACK_FRESH
 from rlhf_assets.defs.partitions import ONE_RUN, WEEKS, weeks_of
 from rlhf_assets.defs.raw_feedback.raw_feedback import ROWS
-from rlhf_assets.defs.reporting import OWNERS, image, mendable, report
+from rlhf_assets.defs.reporting import OWNERS, image, mendable, report, spanned
 from rlhf_assets.defs.resources import Artifacts, Database
 from rlhf_assets.feedback.audit_checks import CHECKS
 from rlhf_assets.feedback.settings import LOOKBACK_WEEKS, AuditSettings
@@ -56,16 +57,17 @@ def cleaned_votes(
     ],
     partitions_def=WEEKS,
     backfill_policy=ONE_RUN,
-    kinds={"pandas"},
+    kinds={"pandas", "report"},
     owners=OWNERS,
+    freshness_policy=FEEDBACK_FRESH,
     group_name="clean_feedback",
     code_version=CODE_VERSION,
 )
 def feedback_audit(context: dg.AssetExecutionContext, database: Database, artifacts: Artifacts) -> dg.MaterializeResult:
     """How the week was rated, by whom, whether that can be believed, and what has changed; the report lies beside.
 
-    Each week is compared with the LOOKBACK_WEEKS weeks before it and never with later ones, so how many weeks one
-    run covers changes nothing.
+    For a person to read: nothing is made from it, and its checks only warn. Each week is compared with the four weeks
+    before it (LOOKBACK_WEEKS) and never with later ones, so how many weeks one run covers changes nothing.
     """
     import pandas as pd
 
@@ -114,5 +116,8 @@ def check(name: str, found: dict[str, dict[str, list[str]]]) -> dg.AssetCheckRes
         check_name=name,
         passed=not told,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={week: dg.MetadataValue.text(sentences) for week, sentences in told.items()},
+        metadata={
+            "weeks": spanned(list(found)),
+            **{week: dg.MetadataValue.text(sentences) for week, sentences in told.items()},
+        },
     )

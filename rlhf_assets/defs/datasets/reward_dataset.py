@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from rlhf_assets.defs.datasets.known_feedback import clean_votes, known_coverage, origin
+from rlhf_assets.defs.labels import FEEDBACK_FRESH, USER_TEXT, column_schema
 from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
 from rlhf_assets.defs.partitions import RUN_A_WEEK, UP_TO_NOW, WEEKS, week_of_run
 from rlhf_assets.defs.reporting import OWNERS, mendable, report
 from rlhf_assets.defs.resources import Artifacts
 from rlhf_assets.errors import RlhfError
+from rlhf_assets.feedback.columns import DATASET
 from rlhf_assets.feedback.settings import SplitSettings
 from rlhf_assets.storage.artifacts import Artifact
 
@@ -39,13 +41,20 @@ class SplitConfig(dg.Config, SplitSettings):
     backfill_policy=RUN_A_WEEK,
     kinds={"pandas", "parquet"},
     owners=OWNERS,
+    tags=USER_TEXT,
+    metadata=column_schema(DATASET),
+    freshness_policy=FEEDBACK_FRESH,
     group_name="datasets",
     code_version=CODE_VERSION,
 )
 def reward_dataset(
     context: dg.AssetExecutionContext, config: SplitConfig, artifacts: Artifacts
 ) -> dg.MaterializeResult:
-    """Each person's current vote on each answer or step: train, validation and three tests; pairs, thumbs, steps."""
+    """Each person's current vote on each answer or step: train, validation and three tests; pairs, thumbs, steps.
+
+    From the clean feedback of all weeks so far, as Parquet, CSV and Hugging Face datasets. A vote stays on its side
+    for ever. A dataset that leaks between sides is rejected, and no model learns from it.
+    """
     from rlhf_assets.feedback.dataset_files import write_dataset
     from rlhf_assets.feedback.leaks import leaks
     from rlhf_assets.feedback.propensity import inverse_propensity
@@ -71,7 +80,12 @@ def reward_dataset(
             reasons=leaking,
         )
     check = dg.AssetCheckResult(
-        check_name="split_overlap", passed=not leaking, metadata={"leaks": "; ".join(leaking)} if leaking else {}
+        check_name="split_overlap",
+        passed=not leaking,
+        metadata={
+            "votes": sum(map(len, dataset.sides().values())),
+            "leaks": "; ".join(leaking) or "none",
+        },
     )
     return report(context, {week: made}, "reward_dataset", check_results=[check])
 

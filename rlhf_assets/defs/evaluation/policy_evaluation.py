@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from rlhf_assets.defs.datasets.policy_prompts import PROMPTS
+from rlhf_assets.defs.labels import MODEL_FRESH, USER_TEXT
 from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
 from rlhf_assets.defs.partitions import RUN_A_WEEK, WEEKS, week_of_run
 from rlhf_assets.defs.policy.ppo_policy import why_none
@@ -69,8 +70,10 @@ def unseen(prompts: "pd.DataFrame", store: ArtifactStore, *models: Artifact) -> 
     backfill_policy=RUN_A_WEEK,
     pool="gpu",
     op_tags=GPU_TAGS,
-    kinds={"pytorch"},
+    kinds={"pytorch", "report"},
     owners=OWNERS,
+    tags=USER_TEXT,
+    freshness_policy=MODEL_FRESH,
     group_name="evaluation",
     code_version=CODE_VERSION,
 )
@@ -81,7 +84,11 @@ def policy_evaluation(
     compute: ComputeResource,
     gold: Gold,
 ) -> Iterator[dg.MaterializeResult]:
-    """Base, SFT, PPO, the policy promoted before and the best of n, by the judge, and by gold where it is known."""
+    """Base, SFT, PPO, the policy promoted before and the best of n, by the judge, and by gold where it is known.
+
+    All answer the same held-out prompts, of which no model has seen anything. Best of n is the reward model's favourite
+    of several replies of SFT; gold is the true taste of simulated users. The report and all answers lie beside.
+    """
     from rlhf_assets.feedback.personal_data import PersonalData
     from rlhf_assets.policy.evaluation import evaluate_policies
     from rlhf_assets.policy.policy_report import pictures, report_html
@@ -134,17 +141,13 @@ def policy_evaluation(
             },
             figures={**outcome.figures, "compute": f"{device.device} {device.precision}"},
         )
-    figures = made.card.figures
-    extra: dict[str, Any] = {
+    shown: dict[str, Any] = {
         "report": dg.MetadataValue.path(str(made.path(REPORT))),
         **{title.lower().replace(" ", "_"): image(png) for title, png in drawn.items()},
-        "win_rates": interval_table("pair", figures["win_rates"]),
-        "policies": interval_table("policy", figures["policies"]),
-        **{f"ppo_vs_sft_{name}": interval["value"] for name, interval in figures["win_rates"]["ppo_vs_sft"].items()},
+        **({"answers": side_by_side(public)} if public else {}),
+        **compared(made.card.figures),
     }
-    if public:
-        extra["answers"] = side_by_side(public)
-    yield report(context, {week: made}, "policy_evaluation", extra)
+    yield report(context, {week: made}, "policy_evaluation", shown)
 
 
 def gold_scorer(taste: Callable[[str, str], float]) -> "Callable[..., np.ndarray]":
@@ -157,22 +160,39 @@ def gold_scorer(taste: Callable[[str, str], float]) -> "Callable[..., np.ndarray
     return score
 
 
-def interval_table(kind: str, figures: Mapping[str, Mapping[str, Any]]) -> dg.TableMetadataValue:
-    """One row a policy or pair of them and figure, with its 95 % interval where it has one."""
+def compared(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """What the UI draws over the weeks, as numbers, and all of it as two tables; intervals stand in the report."""
+    wins, policies = figures["win_rates"], figures["policies"]
+    names = {scorer: f"ppo_over_sft_by_{scorer}" for scorer in wins["ppo_vs_sft"]}
+    names["length_controlled"] = "ppo_over_sft_at_equal_length"
+    ppo = {"kl": "ppo_kl_nats_a_reply", "length": "ppo_tokens_a_reply", "stop_rate": "ppo_share_that_stopped"}
+    by_figure = {figure: {name: of[figure] for name, of in policies.items()} for figure in policies["ppo"]}
+    return {
+        **{name: wins["ppo_vs_sft"][scorer]["value"] for scorer, name in names.items()},
+        **{name: policies["ppo"][figure] for figure, name in ppo.items()},
+        "all_win_rates": table("pair", wins),
+        "all_policies": table("figure", by_figure),
+    }
+
+
+def table(kind: str, rows: Mapping[str, Mapping[str, Any]]) -> dg.TableMetadataValue:
+    """A row for each of `rows`, named in column `kind`, with the value of each of its figures."""
     return dg.MetadataValue.table(
         [
-            dg.TableRecord({kind: name.replace("_", " "), "figure": figure, "value": shown(value)})
-            for name, named in figures.items()
-            for figure, value in named.items()
+            dg.TableRecord({kind: spoken(name)} | {spoken(figure): rounded(value) for figure, value in named.items()})
+            for name, named in rows.items()
         ]
     )
 
 
-def shown(figure: dict[str, float | None] | float | None) -> str:
-    """`0.612 (0.550 to 0.671)`, or the number alone where there is no interval."""
-    interval = figure if isinstance(figure, dict) else {"value": figure}
-    value, *edges = ("undefined" if number is None else f"{number:.3f}" for number in interval.values())
-    return f"{value} ({' to '.join(edges)})" if edges else value
+def spoken(name: str) -> str:
+    return name.replace("length_controlled", "equal length").replace("_", " ")
+
+
+def rounded(figure: dict[str, float | None] | float | None) -> str:
+    """The value, of one with an interval too."""
+    value = figure["value"] if isinstance(figure, dict) else figure
+    return "undefined" if value is None else f"{value:.2f}"
 
 
 def public_samples(samples: "pd.DataFrame", prompts: "pd.DataFrame") -> "pd.DataFrame":

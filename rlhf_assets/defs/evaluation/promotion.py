@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from rlhf_assets.defs.evaluation.policy_evaluation import lineage, policy_of_run
+from rlhf_assets.defs.labels import MODEL_FRESH
 from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
 from rlhf_assets.defs.partitions import RUN_A_WEEK, WEEKS, week_of_run
 from rlhf_assets.defs.policy.ppo_policy import why_none
@@ -31,7 +32,9 @@ class GateConfig(dg.Config, GateSettings):
     output_required=False,
     partitions_def=WEEKS,
     backfill_policy=RUN_A_WEEK,
+    kinds={"json"},
     owners=OWNERS,
+    freshness_policy=MODEL_FRESH,
     group_name="evaluation",
     code_version=CODE_VERSION,
 )
@@ -40,8 +43,8 @@ def promotion(
 ) -> Iterator[dg.MaterializeResult]:
     """The verdict of the gate on the week's policy, against the one promoted in an earlier week, at first SFT.
 
-    A later week's promotion stands. Where a person is to approve, what passes is accepted and not yet in
-    use; what a person took out of use is not promoted again by a run.
+    Refused with its reasons, else promoted and in use at once. A later week's promotion stands. Where a person is to
+    approve, what passes is accepted and not yet in use; what a person took out of use is not promoted again by a run.
     """
     from rlhf_assets.policy.gate import promotion_gate
 

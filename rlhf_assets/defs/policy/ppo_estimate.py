@@ -63,6 +63,7 @@ def estimate(
     backfill_policy=RUN_A_WEEK,
     pool="gpu",
     op_tags=GPU_TAGS,
+    kinds={"pytorch"},
     owners=OWNERS,
     group_name="policy",
     code_version="1",

@@ -6,6 +6,7 @@ import dagster as dg
 
 from rlhf_assets.defs.datasets.policy_prompts import PROMPTS
 from rlhf_assets.defs.datasets.too_little_new import too_little_new
+from rlhf_assets.defs.labels import MODEL_FRESH
 from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
 from rlhf_assets.defs.partitions import RUN_A_WEEK, WEEKS, week_of_run
 from rlhf_assets.defs.reporting import GPU_TAGS, OWNERS, few_rows, image, mendable, report, skip
@@ -18,7 +19,13 @@ from rlhf_assets.storage.checkpoint import drop
 from rlhf_assets.storage.home import checkpoint_file
 
 CODE_VERSION = "4"
-MEASURED = ("score", "kl", "entropy", "length", "stop_rate")  # of the policy kept, or of the update before the last
+MEASURED = {  # of the policy kept, or of the update before the last
+    "score": "reward_score",
+    "kl": "kl_nats_a_reply",
+    "entropy": "entropy_nats_a_token",
+    "length": "tokens_a_reply",
+    "stop_rate": "share_that_stopped",
+}
 
 
 @launchpad_form
@@ -61,6 +68,7 @@ def why_no_reward(store: ArtifactStore, week: str) -> str | None:
     op_tags=GPU_TAGS,
     kinds={"pytorch", "huggingface"},
     owners=OWNERS,
+    freshness_policy=MODEL_FRESH,
     group_name="policy",
     code_version=CODE_VERSION,
 )
@@ -69,7 +77,9 @@ def ppo_policy(
 ) -> Iterator[dg.MaterializeResult]:
     """The fine-tuned policy after PPO against the week's accepted reward model; a candidate until promotion.
 
-    The week's judge chooses the round that is kept; without one it is the last.
+    The week's judge chooses the round that is kept; without one it is the last. Skipped, with the reason, where no
+    reward model of the week passes today's gates. A run that was killed goes on from its checkpoint. The weights lie
+    beside in the form that stock transformers loads.
     """
     from rlhf_assets.policy.plots import training_history
     from rlhf_assets.policy.together import train_ppo_together
@@ -113,8 +123,11 @@ def ppo_policy(
             figures={**figures, "compute": f"{device.device} {device.precision}"},
         )
         drop(checkpoint)
-    final = {f"final_{name}": figures["final"][name] for name in MEASURED}
     picture = image(training_history(figures["history"], figures["judged"], figures["chosen_update"]))
+    final = {name: figures["final"][measured] for measured, name in MEASURED.items()}
     yield report(
-        context, {week: made}, "ppo_policy", {**few_rows(made.card.counts["prompts"]), **final, "history": picture}
+        context,
+        {week: made},
+        "ppo_policy",
+        {**few_rows(made.card.counts["prompts"]), "training_curves": picture, **final},
     )

@@ -6,6 +6,7 @@ import dagster as dg
 
 from rlhf_assets.defs.datasets.reward_dataset import load_dataset
 from rlhf_assets.defs.datasets.too_little_new import too_little_new
+from rlhf_assets.defs.labels import MODEL_FRESH
 from rlhf_assets.defs.launchpad import launchpad_form, settings_of, status_of
 from rlhf_assets.defs.partitions import RUN_A_WEEK, WEEKS, week_of_run
 from rlhf_assets.defs.reporting import GPU_TAGS, OWNERS, few_rows, mendable, report, skip
@@ -30,13 +31,17 @@ class SftConfig(dg.Config, SftSettings):
     op_tags=GPU_TAGS,
     kinds={"pytorch", "huggingface"},
     owners=OWNERS,
+    freshness_policy=MODEL_FRESH,
     group_name="policy",
     code_version=CODE_VERSION,
 )
 def sft_policy(
     context: dg.AssetExecutionContext, config: SftConfig, artifacts: Artifacts, compute: ComputeResource
 ) -> Iterator[dg.MaterializeResult]:
-    """The base model fine-tuned on whole answers that people rated well, on the training side only."""
+    """The base model fine-tuned on whole answers that people rated well, on the training side only.
+
+    Where PPO starts from and what it is compared with. Skipped with too few good answers.
+    """
     from rlhf_assets.policy.sft import train_sft, well_rated
 
     store, week, settings = artifacts.store, week_of_run(context), settings_of(config, SftSettings)

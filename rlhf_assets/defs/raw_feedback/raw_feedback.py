@@ -4,9 +4,11 @@ from dataclasses import asdict
 
 import dagster as dg
 
+from rlhf_assets.defs.labels import FEEDBACK_FRESH, USER_TEXT, column_schema
 from rlhf_assets.defs.partitions import ONE_RUN, WEEKS, weeks_of
 from rlhf_assets.defs.reporting import OWNERS, mendable, report
 from rlhf_assets.defs.resources import Artifacts, Database
+from rlhf_assets.feedback.columns import RAW
 from rlhf_assets.storage.artifacts import Artifact
 
 CODE_VERSION = "3"
@@ -55,13 +57,20 @@ def extract(
     retry_policy=RECONNECT,
     kinds={"postgres", "parquet"},
     owners=OWNERS,
+    tags=USER_TEXT,
+    metadata=column_schema(RAW),
+    freshness_policy=FEEDBACK_FRESH,
     group_name="raw_feedback",
     code_version=CODE_VERSION,
 )
 def raw_message_feedback(
     context: dg.AssetExecutionContext, database: Database, artifacts: Artifacts
 ) -> dg.MaterializeResult:
-    """The week's votes on whole answers."""
+    """The week's votes on whole answers, as the assistant's database has them, each with its conversation.
+
+    Read by the vote's own date; a week without votes has no rows. Without the database the step is tried again, then
+    fails; nothing is lost, and a backfill of the week makes up for it.
+    """
     return extract(context, "message", database, artifacts)
 
 
@@ -71,11 +80,17 @@ def raw_message_feedback(
     retry_policy=RECONNECT,
     kinds={"postgres", "parquet"},
     owners=OWNERS,
+    tags=USER_TEXT,
+    metadata=column_schema(RAW),
+    freshness_policy=FEEDBACK_FRESH,
     group_name="raw_feedback",
     code_version=CODE_VERSION,
 )
 def raw_step_feedback(
     context: dg.AssetExecutionContext, database: Database, artifacts: Artifacts
 ) -> dg.MaterializeResult:
-    """The week's votes on single reasoning steps."""
+    """The week's votes on single reasoning steps, as the assistant's database has them, each with its conversation.
+
+    Like raw_message_feedback; an assistant that shows no steps has none, and everything works without them.
+    """
     return extract(context, "step", database, artifacts)

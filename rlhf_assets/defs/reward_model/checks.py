@@ -5,6 +5,8 @@ from typing import Any
 
 import dagster as dg
 
+from rlhf_assets.report import interval
+
 # What holds where nothing is found, by the gates of `reward_gates`.
 GATES = {
     "tested": "It was tested on enough questions, and every prediction is a number.",
@@ -36,10 +38,13 @@ def gate_results(
 
 
 def shown(what: str, figure: Mapping[str, Any], bound: str) -> dict[str, Any]:
-    """The figure as a number, which the UI draws over the weeks, with its 95 % interval."""
-    return {"figure": what, "bound": bound} | {
-        name: figure[name] for name in ("value", "low", "high") if figure[name] is not None
-    }
+    """The figure as a number, which the UI draws over the weeks, its bound, and once more with its interval."""
+    told: dict[str, Any] = {"bound": bound}
+    if figure["value"] is not None:
+        told[what] = float(f"{figure['value']:.4g}")
+    if figure["low"] is not None:
+        told["with 95 % interval"] = interval(figure, "{:.3f}".format)
+    return told
 
 
 def drift_result(asset: str, warnings: list[str], shown: Mapping[str, Any]) -> dg.AssetCheckResult:

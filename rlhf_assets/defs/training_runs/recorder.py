@@ -114,7 +114,13 @@ def record_from(instance: dg.DagsterInstance, since: int) -> int:
     return written
 
 
-@dg.sensor(name="training_run_recorder", minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    name="training_run_recorder",
+    description="Writes each model's training, however it was launched and however it ended, to rlhf_training_runs in "
+    "the assistant's database.",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
 def training_run_recorder(
     context: dg.SensorEvaluationContext, database: Database, artifacts: Artifacts
 ) -> dg.SkipReason:
