@@ -71,7 +71,7 @@ def test_every_knob_in_the_launchpad_says_what_it_is(defs: dg.Definitions) -> No
         if name != "io_manager"
     }
     knobs = {name: form.config_type.fields for name, form in ours.items() if getattr(form.config_type, "fields", None)}
-    assert {"reward_model", "ppo_policy", "ppo_estimate", "compute", "artifacts"} <= knobs.keys()
+    assert {"reward_model", "ppo_policy", "ppo_estimate", "compute"} <= knobs.keys()
     silent = [f"{form}.{name}" for form, named in knobs.items() for name, knob in named.items() if not knob.description]
     assert silent == []
     wanting = [f"{form}.{name}" for form, named in knobs.items() for name, knob in named.items() if knob.is_required]
