@@ -35,9 +35,11 @@ test: check     ## check, then the tests
 	@# most of a test's time is waiting; a file is one worker's, since its tests may share a deployment
 	$(BIN)/pytest -n 2 --dist loadfile
 
-faults: install ## the property tests again, on a thousand examples each; every way to launch a training
-	$(BIN)/pytest --hypothesis-profile=faults rlhf_assets_tests/feedback
+faults: install ## everything that can go wrong on a Sunday, made to: kills, outages, launches, odd votes (40 minutes)
+	$(BIN)/python -m faults.kills
+	$(BIN)/python -m faults.resources
 	$(BIN)/python -m faults.launch_paths
+	$(BIN)/pytest --hypothesis-profile=faults rlhf_assets_tests/feedback
 
 ui: install     ## webserver and daemon on 127.0.0.1:3000 (PORT=… for another); Ctrl-C stops both
 	@if (exec 3<>/dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null; then \
