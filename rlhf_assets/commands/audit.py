@@ -6,7 +6,7 @@ from rlhf_assets.commands.output import AsJson, print_json
 from rlhf_assets.commands.weeks import Week
 from rlhf_assets.errors import RlhfError
 
-NAME_WIDTH = 30  # characters
+NAME_WIDTH = 34  # characters
 
 
 def audit(week: Week = None, as_json: AsJson = False) -> None:
@@ -52,9 +52,10 @@ def show(week: str, figures: dict[str, Any], report: str) -> None:
         console.print(f"\n[bold]{of.title}[/]")
         console.print(of.note, style="dim", highlight=False)
         table = Table(*of.columns, box=None, pad_edge=False)
-        for column in table.columns:
-            column.no_wrap = True
-        table.columns[0].max_width = NAME_WIDTH  # somebody's long name must not push the figures out
+        name, *others = table.columns
+        name.no_wrap, name.max_width = True, NAME_WIDTH  # somebody's long name must not push the figures out
+        for column in others:
+            column.overflow = "fold"  # in a narrow window they take a second line and lose nothing
         for row in of.rows:
             table.add_row(*(escape(cell) for cell in row))
         console.print(table)

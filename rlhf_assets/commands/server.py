@@ -143,6 +143,8 @@ def doctor(as_json: AsJson = False) -> None:
         from rich.table import Table
 
         table = Table.grid(padding=(0, 2))
+        for overflow in ("ellipsis", "ellipsis", "fold"):
+            table.add_column(overflow=overflow)  # a long path goes on in the next line
         for finding in findings:
             table.add_row(MARKS[finding.ok], finding.name, escape(finding.detail))
             if finding.ok is not True and finding.mend:

@@ -68,6 +68,7 @@ def test_what_to_look_at_stands_first_then_short_tables_then_the_page() -> None:
     assert shown.index("Weeks") < shown.index("Segments") < shown.index("Left out")
     assert "[red]farmer" in shown
     assert "\x1b[2J" not in shown
+    assert "…" not in shown, "something is cut in 80 columns"
     assert lines[-1] == str(made.path("report.html"))
 
 

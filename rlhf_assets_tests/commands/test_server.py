@@ -114,3 +114,4 @@ def test_doctor_says_what_is_wrong_and_exits_1_only_then(
     assert ill.exit_code == 1
     assert "rlhf_training_runs" in ill.stdout
     assert "rlhf migrate" in ill.stdout
+    assert "…" not in ill.stdout, "something is cut in 80 columns"
