@@ -11,6 +11,7 @@ from rlhf_assets.feedback.weeks import bounds
 
 TEMPLATE = Path(__file__).with_name("report.html")
 EMPTY = "–"
+WIDE = 800  # pixels; a wider picture has a row to itself
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,13 @@ def page(
         warnings=warnings,
         all_well=all_well,
         tables=tables,
-        pictures={title: base64.b64encode(png).decode() for title, png in pictures.items()},
+        pictures={title: (base64.b64encode(png).decode(), width(png) > WIDE) for title, png in pictures.items()},
     )
+
+
+def width(png: bytes) -> int:
+    """Pixels, as the header says, whose first number it is."""
+    return int.from_bytes(png[16:20], "big")
 
 
 def interval(of: Mapping[str, float | None] | None, shown: Callable[[float], str]) -> str:

@@ -15,6 +15,7 @@ PANELS = {
     "length": "tokens a reply",
     "stop_rate": "share that stopped",
 }
+COLUMNS = 3  # of the panels, side by side
 SCORERS = {"length_controlled": "judge at equal length"}
 
 
@@ -32,10 +33,11 @@ def training_history(
         drawn[label] = [float(at) for at in range(len(history))], [row[name] for row in history]
     if judged:
         drawn["judge's score"] = [row["update"] for row in judged], [row["judge"] for row in judged]
-    figure = Figure(figsize=(6.5, 2.2 * -(-len(drawn) // 2)), layout="constrained")
+    rows = -(-len(drawn) // COLUMNS)
+    figure = Figure(figsize=(3.25 * COLUMNS, 2.2 * rows), layout="constrained")
     if chosen_update is not None:
         figure.suptitle("The dashed line is the update that the judge chose", fontsize="medium")
-    grid = figure.subplots(-(-len(drawn) // 2), 2).ravel()
+    grid = figure.subplots(rows, COLUMNS).ravel()
     for axes, (label, (updates, values)) in zip(grid, drawn.items(), strict=False):
         axes.plot(updates, np.array(values, float), marker="o")  # None becomes NaN, which is not drawn
         if chosen_update is not None:

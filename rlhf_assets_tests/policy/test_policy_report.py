@@ -63,6 +63,7 @@ def test_the_page_shows_all_there_is(figures: dict[str, Any]):
     ):  # fmt: skip
         assert said in page
     assert page.count("data:image/png") == 3
+    assert page.count('class="row"') == 1, "the panels of the training have a row to themselves"
 
 
 def test_the_gates_reasons_stand_first(figures: dict[str, Any]):
