@@ -4,7 +4,8 @@ All four are resolved when used, so that the code location loads without any of 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from pydantic import Field
 
 from rlhf_assets.compute import Compute, choose_compute
 from rlhf_assets.defs.automation.launch import note_process
+from rlhf_assets.defs.end_with_run import ended_with_run
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage.artifacts import ArtifactStore
 
@@ -47,10 +49,15 @@ class ComputeResource(dg.ConfigurableResource):
     precision: str = Field(default="auto", description="auto (bf16 only where it is measured fast), fp32 or bf16")
     processes: int = Field(default=1, gt=0, description="how many train a model together, each on its own GPU")
 
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """What uses a device holds a slot of its pool, also after its process was killed: say which process that is."""
-        if context.instance and context.run:
-            note_process(context.instance, context.run)
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> "Iterator[ComputeResource]":
+        """Who computes ends with its run, and its run says which process it is, since it holds a slot of the pool."""
+        if context.run is None or context.instance is None:
+            yield self
+            return
+        note_process(context.instance, context.run)
+        with ended_with_run(context.instance, context.run.run_id):
+            yield self
 
     def choose(self) -> Compute:
         return choose_compute(self.device, self.precision)

@@ -21,6 +21,7 @@ from rlhf_assets.defs.automation.launch import (
     PROCESS,
     end_orphans,
     materialize_weeks,
+    note_process,
     process_of_this,
     taken_pools,
     what_failed,
@@ -101,7 +102,9 @@ def test_a_step_notes_the_process_of_its_run_whoever_launched_it(instance: dg.Da
 
 
 def noting(context: dg.InitResourceContext) -> None:
-    ComputeResource().setup_for_execution(context)
+    assert context.instance
+    assert context.run
+    note_process(context.instance, context.run)
 
 
 @dg.op

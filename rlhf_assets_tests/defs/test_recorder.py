@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,37 @@ def test_a_run_under_way_is_started_and_a_killed_one_failed(
     instance.report_run_failed(run)  # as the monitor does when the process is gone
     tick(instance, cursor)
     assert told(app_url) == [("sft", "failed")]
+
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_a_run_past_its_time_limit_is_failed_and_one_that_a_person_stops_canceled(
+    instance: dg.DagsterInstance, app_url: str, hears: bool
+) -> None:
+    """As Dagster's monitor goes about it: the run is told to stop, its step hears it or not, the run is ended."""
+    job = JOB.get_subset(asset_selection={sft_policy.key})
+    config = {"ops": {"sft_policy": {"config": {"how": "canceled" if hears else "made"}}}}
+
+    def stop(message: str | None, end: Callable[[dg.DagsterRun], Any]) -> None:
+        run = planned(instance, job, run_config=config)
+        events = execute_run_iterator(InMemoryJob(job), run, instance)
+        for event in events:
+            if event.event_type is dg.DagsterEventType.STEP_START:
+                instance.report_run_canceling(run, message)
+                if not hears:
+                    break
+            if event.is_step_failure:
+                break
+        tick(instance)
+        assert told(app_url)[-1] == ("sft", "started"), "who stopped it will be known soon"
+        end(run)
+        tick(instance)
+
+    stop("Canceling due to exceeding maximum runtime of 30 seconds.", instance.report_run_failed)
+    stop(None, instance.report_run_canceled)
+    (_, first, overdue), (_, second, canceled) = rows(app_url)
+    assert (first, overdue["error"]) == ("failed", "stopped at its time limit of 30 seconds")
+    assert second == "canceled"
+    assert "limit" not in canceled["error"]
 
 
 def test_a_killed_run_of_this_host_is_failed_by_the_next_tick(instance: dg.DagsterInstance, app_url: str) -> None:

@@ -1,5 +1,6 @@
 """What Dagster's event log tells about each model of a run, whichever way the run was launched."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -64,7 +65,7 @@ def trainings_of(instance: dg.DagsterInstance, run: dg.DagsterRun, store: Artifa
             continue
         for week in weeks_of_run(run):
             made = [entry for entry in told.get(Event.ASSET_MATERIALIZATION, []) if of_week(entry, week)]
-            outcome, end, reason = how_it_ended(run, told, made, skips, refused, asset)
+            outcome, end, reason = by_whom(instance, run, *how_it_ended(run, told, made, skips, refused, asset))
             artifact = artifact_of(store, made[-1]) if made else None
             found.append(
                 Training(
@@ -134,6 +135,24 @@ def said(data: StepFailureData) -> str | None:
     if data.error and data.error.cls_name == CRASHED:
         return "the step's process was killed, most often because the machine had too little memory left"
     return data.user_failure_data.description if data.user_failure_data else None
+
+
+def by_whom(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, outcome: Outcome, end: datetime | None, reason: str | None
+) -> tuple[Outcome, datetime | None, str | None]:
+    """The same, but what its time limit ended was not canceled: it failed, and says so.
+
+    While a run is being stopped, nobody knows how it will end.
+    """
+    if outcome == "canceled" and not run.is_finished:
+        return "started", None, None
+    if outcome not in ("canceled", "failed") or run.status is not dg.DagsterRunStatus.FAILURE:
+        return outcome, end, reason
+    stops = [entry.get_dagster_event() for entry in instance.all_logs(run.run_id, of_type={Event.RUN_CANCELING})]
+    limits = [
+        found[1] for event in stops if (found := re.search(r"maximum runtime of (\d+) seconds", event.message or ""))
+    ]
+    return ("failed", end, f"stopped at its time limit of {limits[0]} seconds") if limits else (outcome, end, reason)
 
 
 def why_skipped_with(skips: Mapping[str, str]) -> str:
