@@ -26,3 +26,9 @@ class RetentionSettings(Settings):
         "started again by the second Sunday.",
         ge=1,
     )
+    run_days: int = Field(
+        90,
+        description="Age in days from which a run that made nothing goes from Dagster's tables: a quarter, as long as "
+        "its failed ticks stay there. Runs that made something stay, and so do all rows of rlhf_training_runs.",
+        ge=14,
+    )
