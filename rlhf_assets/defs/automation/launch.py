@@ -288,11 +288,15 @@ def backfill_status(instance: dg.DagsterInstance, backfill_id: str) -> BackfillS
     failures = [what_failed(event) for event in events if event.is_step_failure]
     if backfill.error:
         failures.append(backfill.error.message.strip())
+    runs = dict(Counter(run.status.value for run in made))
+    skipped = [reason for event in events if (reason := why_skipped(event))]
+    # Dagster calls failed what an asset made nothing of, though the run went well and said why
+    only_skipped = backfill.status.value == "COMPLETED_FAILED" and set(runs) == {"SUCCESS"} and bool(skipped)
     return BackfillStatus(
         status=backfill.status.value,
         done=done,
-        succeeded=backfill.status.value == "COMPLETED_SUCCESS",
-        runs=dict(Counter(run.status.value for run in made)),
+        succeeded=backfill.status.value == "COMPLETED_SUCCESS" or only_skipped,
+        runs=runs,
         failures=failures,
-        skipped=[reason for event in events if (reason := why_skipped(event))],
+        skipped=skipped,
     )
