@@ -14,6 +14,7 @@ import dagster as dg
 from dagster._core.execution.plan.objects import ErrorSource
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
+from rlhf_assets.defs.automation.under_way import keep_apart
 from rlhf_assets.defs.partitions import ONE_RUN
 from rlhf_assets.defs.training_runs.run_history import said, weeks_of_run
 from rlhf_assets.errors import RlhfError
@@ -67,10 +68,11 @@ def materialize_weeks(
 
     Feedback of successive weeks is one run; with a model or a dataset among the assets each week is a run, and the
     first failure ends it, unless all that failed is what its own checks refused, as a week of too few votes. Failures
-    are logged, a line a step.
+    are logged, a line a step. Raises RlhfError where another run is training one of these weeks.
     """
     end_orphans(instance)
     job, selection = asset_job(), chosen(keys)
+    keep_apart(instance, selection, weeks)
     how: dict[str, Any] = {
         "instance": instance,
         "asset_selection": selection,
