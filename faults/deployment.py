@@ -94,7 +94,7 @@ def deployed() -> Iterator[Deployment]:
         with psycopg.connect(admin) as connection:
             local_baseline(connection)
             migrate(connection)
-            write_feedback(connection, WEEKS, votes_a_week=250)
+            write_feedback(connection, dict.fromkeys(WEEKS, 250))
         models = {"encoder": tiny_encoder(folder / "encoder"), "llama": tiny_llama(folder / "llama")}
         (folder / "settings.toml").write_text(SETTINGS.format(**models))
         os.environ |= {

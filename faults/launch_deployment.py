@@ -27,7 +27,7 @@ from rlhf_assets.storage import embedded_postgres
 from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets.storage.migrations import local_baseline, migrate
 from rlhf_assets_tests.defs.feedback import write_feedback
-from rlhf_assets_tests.defs.world import WEEKS, World, environment, freshly_loaded
+from rlhf_assets_tests.defs.world import SETTINGS, WEEKS, World, environment, freshly_loaded
 
 PROJECT = Path(rlhf_assets.__file__).parents[1]
 BESIDE = ("pyproject.toml", "workspace.yaml", "dagster.yaml", "rlhf_assets")  # what commands find in their folder
@@ -166,7 +166,7 @@ def deployed() -> Iterator[Deployment]:
                 local_baseline(connection)
                 migrate(connection)
         with psycopg.connect(admin_url) as connection:
-            write_feedback(connection, WEEKS, VOTES_A_WEEK)
+            write_feedback(connection, dict.fromkeys(WEEKS, VOTES_A_WEEK))
         with freshly_loaded(settings_of(home, admin_url)), dg.DagsterInstance.get() as instance:
             yield Deployment(
                 instance=instance,
@@ -188,7 +188,7 @@ def settings_of(home: Path, admin_url: str) -> Mapping[str, str]:
     dagster_home.mkdir()
     (dagster_home / "dagster.yaml").symlink_to(PROJECT / "dagster.yaml")
     return {
-        **environment(home, embedded_postgres.url(home, "app", "rlhf_pipeline"), admin_url),
+        **environment(home, embedded_postgres.url(home, "app", "rlhf_pipeline"), admin_url, SETTINGS),
         "DAGSTER_HOME": str(dagster_home),
         "DAGSTER_POSTGRES_URL": embedded_postgres.url(home, "dagster").replace("://", "+psycopg2://", 1),
         "OMP_NUM_THREADS": "1",  # tiny models gain nothing from a second core, which the others want

@@ -13,7 +13,7 @@ import dagster as dg
 from pydantic import Field
 
 from rlhf_assets.compute import Compute, choose_compute
-from rlhf_assets.defs.automation.launch import note_process
+from rlhf_assets.defs.automation.orphans import note_process
 from rlhf_assets.defs.end_with_run import ended_with_run
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage.artifacts import ArtifactStore
@@ -35,6 +35,11 @@ class Database(dg.ConfigurableResource):
 class Artifacts(dg.ConfigurableResource):
     """Where artifacts are kept: `RLHF_ARTIFACTS`, else <home>/artifacts; no launchpad can move them."""
 
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Every step uses it, so that here its run says which process it is."""
+        if context.run and context.instance:
+            note_process(context.instance, context.run)
+
     @property
     def store(self) -> ArtifactStore:
         from rlhf_assets.storage.home import artifact_root
@@ -51,11 +56,10 @@ class ComputeResource(dg.ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> "Iterator[ComputeResource]":
-        """Who computes ends with its run, and its run says which process it is, since it holds a slot of the pool."""
+        """Who computes ends with its run."""
         if context.run is None or context.instance is None:
             yield self
             return
-        note_process(context.instance, context.run)
         with ended_with_run(context.instance, context.run.run_id):
             yield self
 

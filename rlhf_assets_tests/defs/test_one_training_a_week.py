@@ -91,17 +91,20 @@ def test_what_is_none_of_its_models_and_weeks_stops_no_shell(instance: dg.Dagste
     keep_apart(instance, [dg.AssetKey("clean_feedback")], [WEEK])
 
 
-def test_who_waits_for_the_pool_is_told_for_whom(
-    instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
-) -> None:
-    from rlhf_assets.defs.automation.under_way import keep_apart
+def test_a_pool_that_another_run_has_taken_is_named_with_that_run(instance: dg.DagsterInstance) -> None:
+    from rlhf_assets.defs.automation.under_way import taken_pools
 
-    instance.event_log_storage.set_concurrency_slots("gpu", 1)
-    keep_apart(instance, [MODEL], [WEEK])
-    assert caplog.text == ""
-    instance.event_log_storage.claim_concurrency_slot("gpu", "another run", "ppo_policy")
-    keep_apart(instance, [MODEL], [WEEK])
-    assert "run another run holds the pool gpu for ppo_policy; models wait until it is done" in caplog.text
+    storage, needed = instance.event_log_storage, ["gpu"]
+    storage.set_concurrency_slots("gpu", 1)
+    assert taken_pools(instance, needed) == []
+    run = create_run_for_test(instance, tags={"dagster/partition": "2026-11-15"}).run_id
+    storage.claim_concurrency_slot("gpu", run, "ppo_policy")
+    assert taken_pools(instance, needed) == [
+        f"the pool gpu is taken by ppo_policy of 2026-11-15 (run {run}) until that ends"
+    ]
+    assert taken_pools(instance, []) == taken_pools(instance, ["another"]) == []
+    storage.set_concurrency_slots("gpu", 2)
+    assert taken_pools(instance, needed) == []
 
 
 TRAINS = """

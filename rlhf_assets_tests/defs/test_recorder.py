@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -192,13 +193,13 @@ def test_a_run_past_its_time_limit_is_failed_and_one_that_a_person_stops_cancele
 
 
 def test_a_killed_run_of_this_host_is_failed_by_the_next_tick(instance: dg.DagsterInstance, app_url: str) -> None:
-    from rlhf_assets.defs.automation.launch import PROCESS, process_of_this
+    from rlhf_assets.defs.automation.orphans import PROCESS
 
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    host, _, _ = process_of_this().partition(" ")
     job = JOB.get_subset(asset_selection={sft_policy.key})
-    run = planned(instance, job, tags={PROCESS: f"{host} {gone.pid}"})
+    run = planned(instance, job)
+    instance.add_run_tags(run.run_id, {PROCESS: f"{socket.gethostname()} {gone.pid} {run.run_id}"})
     events = execute_run_iterator(InMemoryJob(job), run, instance)
     next(event for event in events if event.event_type is dg.DagsterEventType.STEP_START)
     tick(instance)

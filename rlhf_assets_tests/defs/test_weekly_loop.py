@@ -273,21 +273,19 @@ def test_a_run_whose_process_was_killed_ends_and_frees_its_slot_when_the_next_on
     launch, storage = world.module("automation.launch"), world.instance.event_log_storage
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
+    process_tag = world.module("automation.orphans").PROCESS
     dead, alive = (
-        world.instance.create_run_for_job(
-            launch.asset_job(),
-            status=dg.DagsterRunStatus.STARTED,
-            tags={launch.PROCESS: f"{socket.gethostname()} {process}"},
-        )
-        for process in (gone.pid, os.getpid())
+        world.instance.create_run_for_job(launch.asset_job(), status=dg.DagsterRunStatus.STARTED) for _ in range(2)
     )
+    for run, process in ((dead, gone.pid), (alive, os.getpid())):
+        world.instance.add_run_tags(run.run_id, {process_tag: f"{socket.gethostname()} {process} {run.run_id}"})
     storage.set_concurrency_slots("lathe", 1)
     storage.claim_concurrency_slot("lathe", dead.run_id, "ppo_policy")
     assert world.materialize("raw_message_feedback")
     statuses = [world.instance.get_run_by_id(run.run_id).status for run in (dead, alive)]
     assert statuses == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED]
     assert storage.get_concurrency_info("lathe").active_slot_count == 0
-    assert launch.PROCESS in world.last_run().tags
+    assert process_tag in world.last_run().tags
     world.instance.report_run_failed(alive)
 
 

@@ -1,9 +1,6 @@
 """Launching from a shell or a script: in this process, or as a true backfill that the daemon works off."""
 
 import logging
-import multiprocessing
-import os
-import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +11,10 @@ import dagster as dg
 from dagster._core.execution.plan.objects import ErrorSource
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from rlhf_assets.defs.automation.under_way import keep_apart
+from rlhf_assets.defs.automation.orphans import end_orphans
+from rlhf_assets.defs.automation.under_way import keep_apart, taken_pools
 from rlhf_assets.defs.partitions import ONE_RUN
-from rlhf_assets.defs.training_runs.run_history import said, weeks_of_run
+from rlhf_assets.defs.training_runs.run_history import said
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.feedback.weeks import earlier
 
@@ -24,7 +22,6 @@ log = logging.getLogger(__name__)
 
 LOCATION = "rlhf_assets"
 HEARTBEAT = 60  # seconds that a daemon's sign of life may be late; Dagster's own half hour is no answer to a person
-PROCESS = "rlhf/process"  # tag of a run: host and process that it runs in
 TELLING = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_OBSERVATION}  # why a step made nothing
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the project's own logging shows progress
 
@@ -73,6 +70,7 @@ def materialize_weeks(
     end_orphans(instance)
     job, selection = asset_job(), chosen(keys)
     keep_apart(instance, selection, weeks)
+    pools = {pool for key in selection for pool in job.asset_layer.asset_graph.get(key).pools or ()}
     how: dict[str, Any] = {
         "instance": instance,
         "asset_selection": selection,
@@ -83,14 +81,13 @@ def materialize_weeks(
     for number, (first, last) in enumerate(parts := runs_of(keys, weeks), start=1):
         if len(parts) > 1:
             log.info("run %d of %d: %s", number, len(parts), first if first == last else f"{first} to {last}")
-        for taken in taken_pools(instance, selection):
+        for taken in taken_pools(instance, pools):
             log.warning("%s; what needs it here waits until then", taken)
-        tags = {PROCESS: process_of_this()}
         if first == last:
-            result = job.execute_in_process(partition_key=first, tags=tags, **how)
+            result = job.execute_in_process(partition_key=first, **how)
         else:
             over = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
-            result = job.execute_in_process(tags=tags | over, **how)
+            result = job.execute_in_process(tags=over, **how)
         done &= succeeded(result)
         if any(interrupted(event) for event in result.all_events):
             instance.report_run_canceled(result.dagster_run, "stopped where it ran")  # else it would count as failed
@@ -116,55 +113,6 @@ def ranges(weeks: Sequence[str]) -> list[tuple[str, str]]:
         else:
             rows.append((week, week))
     return rows
-
-
-def taken_pools(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]) -> list[str]:
-    """A phrase for each step that has taken a pool of these assets: a run that waits for it says nothing by itself."""
-    graph, taken = asset_job().asset_layer.asset_graph, []
-    for pool in sorted({pool for key in keys for pool in graph.get(key).pools or ()}):
-        found = instance.event_log_storage.get_concurrency_info(pool)
-        if found.limit is not None and found.active_slot_count >= found.limit:
-            for slot in found.claimed_slots:
-                run = instance.get_run_by_id(slot.run_id)
-                weeks = f" of {', '.join(weeks_of_run(run))}" if run else ""
-                taken.append(f"the pool {pool} is taken by {slot.step_key}{weeks} (run {slot.run_id}) until that ends")
-    return taken
-
-
-def process_of_this() -> str:
-    """This process, as a run's tag names it."""
-    return f"{socket.gethostname()} {os.getpid()}"
-
-
-def note_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    """Tag the run of this step with its process: the one that started the step's own, where each step has one."""
-    if PROCESS not in run.tags:
-        started_by = multiprocessing.parent_process()
-        process = f"{socket.gethostname()} {started_by.pid}" if started_by else process_of_this()
-        instance.add_run_tags(run.run_id, {PROCESS: process})
-
-
-def end_orphans(instance: dg.DagsterInstance) -> None:
-    """Fail runs of this host whose process was killed: their slot in a pool would block the next run for a day."""
-    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
-    for run in instance.get_runs(started):
-        host, _, process = run.tags.get(PROCESS, "").partition(" ")
-        inherited = run.parent_run_id is not None  # the UI's re-execution copies tags
-        if host == socket.gethostname() and not inherited and not alive(int(process)):
-            log.warning("run %s was killed before it ended; its models are recorded as failed", run.run_id)
-            instance.report_run_failed(run, "the process of this run was killed")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-
-
-def alive(process: int) -> bool:
-    """Whether this host runs a process of that number."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
 
 
 def chosen(keys: Sequence[str]) -> list[dg.AssetKey]:

@@ -1,6 +1,5 @@
 """What a run from a shell finds under way: the queue, which keeps others apart, does not see it come."""
 
-import logging
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -10,17 +9,13 @@ from rlhf_assets.defs.training_runs.run_history import weeks_of_run
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.training_runs.record import MODEL_TYPES
 
-log = logging.getLogger(__name__)
-
-POOL = "gpu"
 RUNNING = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
 def keep_apart(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey], weeks: Sequence[str]) -> None:
     """RlhfError where a run that trains one of these models of one of these weeks is under way.
 
-    Waiting for it would only train the week a second time. Says whom the models wait for where another week's hold the
-    pool.
+    Waiting for it would only train the week a second time.
     """
     models = {key for key in keys if key.to_user_string() in MODEL_TYPES}
     if not models:
@@ -33,5 +28,16 @@ def keep_apart(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey], weeks:
                 f"run {run.run_id} has been training week {min(same)} since {since:%Y-%m-%d %H:%M} UTC; wait for it or "
                 "cancel it in the UI"
             )
-    for slot in instance.event_log_storage.get_concurrency_info(POOL).claimed_slots:
-        log.warning("run %s holds the pool %s for %s; models wait until it is done", slot.run_id, POOL, slot.step_key)
+
+
+def taken_pools(instance: dg.DagsterInstance, pools: Iterable[str]) -> list[str]:
+    """A phrase for each step that has taken one of these pools: a run that waits for it says nothing by itself."""
+    taken = []
+    for pool in sorted(pools):
+        found = instance.event_log_storage.get_concurrency_info(pool)
+        if found.limit is not None and found.active_slot_count >= found.limit:
+            for slot in found.claimed_slots:
+                run = instance.get_run_by_id(slot.run_id)
+                weeks = f" of {', '.join(weeks_of_run(run))}" if run else ""
+                taken.append(f"the pool {pool} is taken by {slot.step_key}{weeks} (run {slot.run_id}) until that ends")
+    return taken

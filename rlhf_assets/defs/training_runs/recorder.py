@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from rlhf_assets.defs.automation.launch import end_orphans
+from rlhf_assets.defs.automation.orphans import end_orphans
 from rlhf_assets.defs.resources import Artifacts, Database
 from rlhf_assets.defs.training_runs.run_history import judged_in, trainings_of
 from rlhf_assets.errors import RlhfError

@@ -1,0 +1,55 @@
+"""Runs of this host whose process is gone: nobody else would end them, and their slot in a pool would block the next
+run for a day.
+"""
+
+import logging
+import multiprocessing
+import os
+import socket
+
+import dagster as dg
+
+log = logging.getLogger(__name__)
+
+PROCESS = "rlhf/process"  # tag of a run: its host, its process, and itself, since a retry has its parent's tags
+UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+
+
+def note_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Tag the run of this step with its process: the one that started the step's own, where each step has one."""
+    started_by = multiprocessing.parent_process()
+    tag = f"{socket.gethostname()} {started_by.pid if started_by else os.getpid()} {run.run_id}"
+    if run.tags.get(PROCESS) != tag:
+        instance.add_run_tags(run.run_id, {PROCESS: tag})
+
+
+def end_orphans(instance: dg.DagsterInstance) -> None:
+    """Fail the runs of this host whose process was killed, and free their slots."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)):
+        if process_is_gone(run) and still_under_way(instance, run):
+            log.warning("run %s was killed before it ended; its models are recorded as failed", run.run_id)
+            instance.report_run_failed(run, "the process of this run was killed")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def process_is_gone(run: dg.DagsterRun) -> bool:
+    """Whether it has noted a process of this host, which is no more."""
+    noted = run.tags.get(PROCESS, "").split()
+    return noted[:1] == [socket.gethostname()] and noted[2:] == [run.run_id] and not alive(int(noted[1]))
+
+
+def still_under_way(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the run is still under way: since it was read it may have ended by itself, and its process with it."""
+    now = instance.get_run_by_id(run.run_id)
+    return now is not None and not now.is_finished
+
+
+def alive(process: int) -> bool:
+    """Whether this host runs a process of that number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True

@@ -1,0 +1,106 @@
+"""Runs whose process was killed, and how it is known."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.storage.dagster_run import DagsterRunStatus
+from dagster._core.test_utils import create_run_for_test, instance_for_test
+
+from rlhf_assets.defs.automation.launch import what_failed
+from rlhf_assets.defs.automation.orphans import PROCESS, end_orphans
+from rlhf_assets.defs.resources import Artifacts
+
+HERE = socket.gethostname()
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with instance_for_test() as instance:
+        yield instance
+
+
+@pytest.fixture
+def gone() -> int:
+    """A process that was."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def under_way(instance: dg.DagsterInstance, process: str, parent: str | None = None) -> str:
+    """A run that has noted that process, as "host number"; its id."""
+    family = {"parent_run_id": parent, "root_run_id": parent} if parent else {}
+    run = create_run_for_test(instance, status=DagsterRunStatus.STARTED, **family)
+    if process:
+        instance.add_run_tags(run.run_id, {PROCESS: f"{process} {run.run_id}"})
+    return run.run_id
+
+
+def test_a_run_whose_process_is_gone_is_failed_also_a_retry(instance: dg.DagsterInstance, gone: int) -> None:
+    first = under_way(instance, f"{HERE} {gone}")
+    killed = [first, under_way(instance, f"{HERE} {gone}", parent=first)]
+    others = [under_way(instance, f"{HERE} {os.getpid()}"), under_way(instance, f"elsewhere {gone}")]
+    others += [under_way(instance, "")]
+    inherits = under_way(instance, "", parent=first)  # a retry that has only begun has its parent's tag
+    instance.add_run_tags(inherits, {PROCESS: f"{HERE} {gone} {first}"})
+    end_orphans(instance)
+    assert {instance.get_run_by_id(run).status for run in killed} == {DagsterRunStatus.FAILURE}
+    assert {instance.get_run_by_id(run).status for run in (*others, inherits)} == {DagsterRunStatus.STARTED}
+
+
+def test_a_run_that_ends_while_it_is_looked_at_has_ended_well(
+    instance: dg.DagsterInstance, gone: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process writes how it ended and is gone, after the run was read and before the process is looked for."""
+    run = under_way(instance, f"{HERE} {gone}")
+
+    def ends(process: int) -> bool:
+        instance.report_engine_event("over", instance.get_run_by_id(run))
+        instance.run_storage.handle_run_event(
+            run,
+            dg.DagsterEvent(event_type_value=dg.DagsterEventType.PIPELINE_SUCCESS.value, job_name="x", message=""),
+        )
+        return False
+
+    monkeypatch.setattr("rlhf_assets.defs.automation.orphans.alive", ends)
+    end_orphans(instance)
+    assert instance.get_run_by_id(run).status is DagsterRunStatus.SUCCESS
+
+
+def test_a_step_notes_the_process_of_its_own_run(instance: dg.DagsterInstance) -> None:
+    @dg.asset
+    def made(artifacts: Artifacts) -> None: ...
+
+    for tags in ({}, {PROCESS: "elsewhere 1 of its parent"}):
+        run = dg.materialize([made], instance=instance, resources={"artifacts": Artifacts()}, tags=tags).run_id
+        assert instance.get_run_by_id(run).tags[PROCESS] == f"{HERE} {os.getpid()} {run}"
+
+
+@dg.op
+def killed(artifacts: dg.ResourceParam[Artifacts]) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dg.job(resource_defs={"artifacts": Artifacts()})
+def killed_job() -> None:
+    killed()
+
+
+def test_a_step_killed_for_its_memory_is_told_in_one_line_and_belongs_to_its_runs_process(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Dagster takes the first place where this module is found from the step's process
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[2])])
+    with dg.execute_job(dg.reconstructable(killed_job), instance=instance) as result:
+        (failed,) = [event for event in result.all_events if event.is_step_failure]
+        assert what_failed(failed) == (
+            "killed failed: the step's process was killed, most often because the machine had too little memory left"
+        )
+    assert instance.get_run_by_id(result.run_id).tags[PROCESS] == f"{HERE} {os.getpid()} {result.run_id}"
