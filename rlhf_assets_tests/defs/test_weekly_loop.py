@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster_graphql.cli import execute_query
@@ -163,6 +164,31 @@ def test_no_metadata_holds_users_text(world: World) -> None:
             assert entry.asset_materialization is not None
             shown = str(entry.asset_materialization.metadata)
             assert not [word for word in words if word in shown]
+
+
+def test_a_tag_says_which_assets_hold_what_people_wrote(world: World) -> None:
+    from rlhf_assets.definitions import defs
+
+    written = {"query", "response"}
+    holding = {
+        asset
+        for asset in world.store.assets()
+        for artifact in world.store.all(asset)
+        for name in artifact.card.files
+        if name.endswith(".parquet") and written & set(pq.read_schema(str(artifact.path(name))).names)
+    }
+    specs = defs().resolve_all_asset_specs()
+    assert {spec.key.to_user_string() for spec in specs if spec.tags.get("holds") == "user_text"} == holding
+
+
+def test_no_check_is_left_unmade_by_a_promotion_that_fails(world: World) -> None:
+    """The UI would show it as failed, too."""
+    assert not world.materialize("raw_message_feedback", "promotion", week=WEEKS[0])
+    event = dg.DagsterEventType
+    types = {event.ASSET_CHECK_EVALUATION_PLANNED, event.ASSET_CHECK_EVALUATION}
+    told = [entry.get_dagster_event() for entry in world.instance.all_logs(world.last_run().run_id, of_type=types)]
+    planned, made = ([one.event_specific_data.check_name for one in told if one.event_type is kind] for kind in types)
+    assert planned == made == ["switched_on"]
 
 
 def test_a_materialization_from_the_shell_is_one_row_a_model(world: World) -> None:
