@@ -6,10 +6,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check faults ui clean
+.PHONY: help install demo test check faults ui screenshots clean
 
 help:           ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 install: $(INSTALLED)  ## .venv with the pinned dependencies and the two weight wheels
 
@@ -50,6 +50,10 @@ ui: install     ## webserver and daemon on 127.0.0.1:3000 (PORT=… for another)
 	$(BIN)/dagster-daemon run -w workspace.yaml & \
 	$(BIN)/dagster-webserver -h 127.0.0.1 -p $(PORT) -w workspace.yaml & \
 	wait -n
+
+screenshots: install ## the pictures in docs/, from what `make demo` has left; needs Chromium
+	@$(BIN)/rlhf up
+	@$(BIN)/python scripts/screenshots.py
 
 clean:          ## stop the embedded database; remove .venv and everything in .rlhf (feedback, models); .env stays
 	@if test -x $(BIN)/rlhf; then $(BIN)/rlhf down; fi

@@ -2,16 +2,21 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import yaml
 
 from rlhf_assets.cli import COMMANDS
+from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets_tests.commands.runner import rlhf
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "train_model.sh"
 WORKFLOW = ROOT / ".github" / "workflows" / "rlhf_training.yml"
+
+
+SCREENSHOTS = ROOT / "scripts" / "screenshots.py"
 
 
 def called(text: str) -> list[list[str]]:
@@ -27,6 +32,22 @@ def test_the_script_refuses_what_it_does_not_know() -> None:
             "",
             "usage: scripts/train_model.sh [reward|ppo|both]\n",
         )
+
+
+def pictures(home: Path) -> str:
+    """What the script says to a person who cannot have any, in a shell without programs."""
+    environment = {"RLHF_HOME": str(home), "PATH": "", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, SCREENSHOTS]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
+    assert (said.returncode, said.stdout) == (1, "")
+    return said.stderr
+
+
+def test_pictures_need_a_demo_and_a_browser(tmp_path: Path) -> None:
+    assert pictures(tmp_path) == "there is no policy to show; `make demo` makes one\n"
+    with ArtifactStore(str(tmp_path / "artifacts")).draft("policy_evaluation", "2026-11-22", "run") as draft:
+        draft.commit()
+    assert pictures(tmp_path).startswith("there is no Chromium to take pictures with; install it")
 
 
 def test_every_command_that_is_called_is_one_with_these_options() -> None:
