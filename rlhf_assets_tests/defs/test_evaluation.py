@@ -172,6 +172,15 @@ def test_prompts_are_unseen_and_the_ui_shows_shipped_questions_alone(store: Arti
     assert shipped.split("?")[0] in answers
     assert answers.count("#### ") == 1
     assert "heat pump" not in str(event.materialization.metadata)
+    shown, figures = event.materialization.metadata, made.card.figures
+    assert str(shown["win_rates"].value).startswith("![](data:image/png;base64,")
+    wins = figures["win_rates"]["ppo_vs_sft"]
+    assert shown["ppo_over_sft_by_judge"].value == pytest.approx(wins["judge"]["value"], rel=1e-3)
+    assert shown["ppo_tokens_a_reply"].value == pytest.approx(figures["policies"]["ppo"]["length"], rel=1e-3)
+    by_figure = {row.data["figure"]: row.data for row in shown["all_policies"].records}
+    assert by_figure["stop rate"]["best of n"] == f"{figures['policies']['best_of_n']['stop_rate']:.2f}"
+    assert by_figure["judge"]["sft"] == f"{figures['policies']['sft']['judge']['value']:.2f}"
+    assert {row.data["pair"] for row in shown["all_win_rates"].records} >= {"ppo vs sft", "ppo vs promoted"}
     page = made.path(REPORT).read_text()
     assert event.materialization.metadata["report"].value == str(made.path(REPORT))
     assert shipped.split("?")[0] in html.unescape(page)
