@@ -40,6 +40,7 @@ faults: install ## everything that can go wrong on a Sunday, made to: kills, out
 	$(BIN)/python -m faults.resources
 	$(BIN)/python -m faults.launch_paths
 	$(BIN)/pytest --hypothesis-profile=faults rlhf_assets_tests/feedback
+	$(BIN)/python -m faults.recording
 
 ui: install     ## webserver and daemon on 127.0.0.1:3000 (PORT=… for another); Ctrl-C stops both
 	@if (exec 3<>/dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null; then \

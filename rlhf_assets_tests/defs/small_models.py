@@ -59,9 +59,8 @@ def ppo_policy(context: dg.AssetExecutionContext, config: Ending) -> Iterator[dg
 def somebody_elses(context: dg.AssetExecutionContext) -> None: ...
 
 
-JOB = dg.Definitions(
-    assets=[sft_policy, reward_model, ppo_policy, somebody_elses], executor=dg.in_process_executor
-).resolve_implicit_global_asset_job_def()
+ASSETS = [sft_policy, reward_model, ppo_policy, somebody_elses]
+JOB = dg.Definitions(assets=ASSETS, executor=dg.in_process_executor).resolve_implicit_global_asset_job_def()
 
 
 def store() -> ArtifactStore:

@@ -1,0 +1,19 @@
+"""The code location of a daemon in `faults.recording`: small models and the project's own recorder."""
+
+import os
+
+import dagster as dg
+
+from faults import recorder_defects
+from rlhf_assets.defs.resources import Artifacts, Database
+from rlhf_assets.defs.training_runs import recorder
+from rlhf_assets_tests.defs.small_models import ASSETS
+
+if planted := os.environ.get(recorder_defects.IN_DAEMON):
+    getattr(recorder_defects, planted)().__enter__()
+
+defs = dg.Definitions(
+    assets=ASSETS,
+    sensors=[recorder.training_run_recorder],
+    resources={"database": Database(), "artifacts": Artifacts()},
+)
