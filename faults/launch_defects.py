@@ -1,5 +1,6 @@
 """Recorders as somebody else would write them, each wrong for one way to launch or to end."""
 
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +11,7 @@ import dagster as dg
 import psycopg
 import pytest
 from dagster import DagsterEventType as Event
-from dagster._core.storage.tags import BACKFILL_ID_TAG, SCHEDULED_EXECUTION_TIME_TAG
+from dagster._core.storage.tags import PARTITION_NAME_TAG, SCHEDULED_EXECUTION_TIME_TAG
 
 from faults.launch_deployment import Deployment, ticks_of
 from rlhf_assets.feedback.weeks import last_closed_week
@@ -82,15 +83,23 @@ def by_asset_selection(run: dg.DagsterRun, training: Any) -> Any:
     return training if training.asset in chosen else None
 
 
-def a_row_a_run(deployment: Deployment, patch: pytest.MonkeyPatch) -> None:
+def by_partition_key(deployment: Deployment, patch: pytest.MonkeyPatch) -> None:
+    """The week is the run's partition, which an asset backfill's run does not have."""
+    history = deployment.module("training_runs.run_history")
+    patch.setattr(history, "weeks_of_run", lambda run: [week for week in [run.tags.get(PARTITION_NAME_TAG)] if week])
+
+
+def a_chain_a_run(deployment: Deployment, patch: pytest.MonkeyPatch) -> None:
     """Every run is a training of its own, a retry too."""
     history = deployment.module("training_runs.run_history")
     patch.setattr(history, "first_of_chain", lambda _instance, run: (run.run_id, 1))
 
 
-def a_row_a_model_and_week(run: dg.DagsterRun, training: Any) -> Any:
-    """What is trained again takes the place of what was there."""
-    return replace(training, first_run_id="")
+def a_row_a_run(deployment: Deployment, patch: pytest.MonkeyPatch) -> None:
+    """A row is known by its run, whatever the run trains."""
+    recorder = deployment.module("training_runs.recorder")
+    row_of = recorder.row_of
+    patch.setattr(recorder, "row_of", lambda training: replace(row_of(training), id=uuid.UUID(training.first_run_id)))
 
 
 def blind_to(event: Event) -> Defect:
@@ -116,10 +125,6 @@ def stopped_is_failed(deployment: Deployment, patch: pytest.MonkeyPatch) -> None
 def ended_alone(run: dg.DagsterRun, training: Any) -> Any:
     """Nothing is told before it has ended."""
     return training if run.is_finished else None
-
-
-def outside_backfills(run: dg.DagsterRun) -> bool:
-    return BACKFILL_ID_TAG not in run.tags
 
 
 def of_the_weekly_job(run: dg.DagsterRun) -> bool:

@@ -45,15 +45,15 @@ class Deployment(World):
     second_url: str
     port: int
 
-    def command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one of the installed commands to its end in the project's folder."""
-        with (self.folder / f"{name}.log").open("w") as log:
-            told = subprocess.run(  # noqa: S603
-                program(name, *arguments), cwd=self.folder, stdout=subprocess.PIPE, stderr=log, text=True, check=False
+    def command(self, name: str, *arguments: str, exits: int = 0, **settings: str) -> None:
+        """Run one of the installed commands in the project's folder; AssertionError when it exits otherwise."""
+        environment = {**os.environ, **settings}
+        with (self.folder / f"{name}.log").open("wb") as log:
+            done = subprocess.run(  # noqa: S603
+                program(name, *arguments), cwd=self.folder, env=environment, stdout=log, stderr=log, check=False
             )
-        if told.returncode:
-            raise AssertionError(f"{name} {arguments[0]} exited {told.returncode}: {self.log(name)}")
-        return told
+        if done.returncode != exits:
+            raise AssertionError(f"{name} {arguments[0]} exited {done.returncode}: {self.log(name)}")
 
     @contextmanager
     def running(self, name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:

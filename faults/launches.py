@@ -6,6 +6,7 @@ import re
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -154,10 +155,16 @@ def skipped(deployment: Deployment) -> Launched:
 
 
 def refused(deployment: Deployment) -> Launched:
-    run = ask(deployment, "reward_model", {"minimum_test_questions": 10**6})
-    deployment.ended(run)
+    """By the project's own bounds, as nothing else ends the run; an experiment is only warned."""
+    strict = deployment.folder / "strict.toml"
+    own = Path(os.environ["RLHF_SETTINGS"]).read_text()
+    strict.write_text(own.replace("minimum_test_questions = 1", f"minimum_test_questions = {10**6}"))
+    command = ("rlhf", "train", "reward", "--week", SECOND)
+    runs = since(deployment, lambda: deployment.command(*command, exits=1, RLHF_SETTINGS=str(strict)))
     return Launched(
-        [run], [("reward_model", SECOND)], metrics=lambda told: told["gate"] == "rejected" and bool(told["reasons"])
+        runs,
+        [("reward_model", SECOND), ("judge_model", SECOND)],
+        metrics=lambda told: told["gate"] == "rejected" and bool(told["reasons"]),
     )
 
 
