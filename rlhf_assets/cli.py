@@ -25,6 +25,7 @@ from rlhf_assets.commands import (
 )
 from rlhf_assets.commands.output import show_progress
 from rlhf_assets.errors import RlhfError
+from rlhf_assets.printable import printable
 
 
 class OneLineErrors(TyperGroup):
@@ -34,7 +35,7 @@ class OneLineErrors(TyperGroup):
         try:
             return super().invoke(ctx)
         except RlhfError as error:
-            typer.echo(str(error), err=True)
+            typer.echo(printable(str(error)), err=True)
             raise typer.Exit(1) from None
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from rlhf_assets.commands.output import AsJson, print_json
+from rlhf_assets.printable import printable
 
 
 def import_feedback(
@@ -42,7 +43,7 @@ def import_feedback(
         )
     else:
         for number, problem in report.problems:
-            typer.echo(f"line {number}: {problem}", err=True)
+            typer.echo(f"line {number}: {printable(problem)}", err=True)
         typer.echo(
             f"{report.read} lines read: {report.imported_ratings} ratings imported, {report.unchanged} known already"
             + (f", {len(report.problems)} lines refused" if report.problems else "")

@@ -7,6 +7,7 @@ import typer
 
 from rlhf_assets.commands.instance import open_instance
 from rlhf_assets.commands.output import AsJson, print_json
+from rlhf_assets.printable import printable
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -87,6 +88,6 @@ def show_runs(rows: list[dict[str, Any]]) -> None:
             metrics.get("week"),
             row["outcome"],
             str(end - row["start_time"]).split(".")[0] if end else "",
-            escape(verdict(metrics)),
+            escape(printable(verdict(metrics))),
         )
     Console().print(table)

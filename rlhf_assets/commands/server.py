@@ -10,6 +10,7 @@ import typer
 from rlhf_assets.commands.instance import open_instance
 from rlhf_assets.commands.output import AsJson, print_json
 from rlhf_assets.errors import RlhfError
+from rlhf_assets.printable import printable
 
 if TYPE_CHECKING:
     from rlhf_assets.storage.doctor import Finding
@@ -146,7 +147,7 @@ def doctor(as_json: AsJson = False) -> None:
         for overflow in ("ellipsis", "ellipsis", "fold"):
             table.add_column(overflow=overflow)  # a long path goes on in the next line
         for finding in findings:
-            table.add_row(MARKS[finding.ok], finding.name, escape(finding.detail))
+            table.add_row(MARKS[finding.ok], finding.name, escape(printable(finding.detail)))
             if finding.ok is not True and finding.mend:
                 table.add_row("", "", f"[bold]{escape(finding.mend)}[/]")
         Console().print(table)

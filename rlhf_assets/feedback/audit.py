@@ -11,6 +11,7 @@ from rlhf_assets.feedback.drift import drift
 from rlhf_assets.feedback.estimates import Estimate, correlation, share
 from rlhf_assets.feedback.settings import AuditSettings
 from rlhf_assets.feedback.weeks import earlier
+from rlhf_assets.printable import printable
 
 MIDDLE = 0.5  # a score of 3: neither positive nor negative
 NAMES, NAME_CHARACTERS = 20, 40  # segments and versions shown by name, the others summed up; how much of a name
@@ -48,7 +49,7 @@ def named(names: pd.Series) -> pd.Series:
 def shown(name: str) -> str:
     """A name as it may be shown: cut, and without characters that move a cursor or turn the direction of writing."""
     cut = name if len(name) <= NAME_CHARACTERS else f"{name[: NAME_CHARACTERS - 1]}…"
-    return cut if cut.isprintable() else "".join(sign if sign.isprintable() else "�" for sign in cut)
+    return printable(cut)
 
 
 def audit_week(
