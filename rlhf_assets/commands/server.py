@@ -41,7 +41,7 @@ def bring_up() -> list[str]:
     """
     from rlhf_assets.commands.instance import dagster_home
     from rlhf_assets.storage import embedded_postgres as server
-    from rlhf_assets.storage.database import ADMIN, DAGSTER, PIPELINE, PIPELINE_ROLE, admin_url, pipeline_url
+    from rlhf_assets.storage.database import ADMIN, DAGSTER, PIPELINE, PIPELINE_ROLE, admin_url, parts, pipeline_url
     from rlhf_assets.storage.environment import write_env
     from rlhf_assets.storage.home import home
 
@@ -50,6 +50,8 @@ def bring_up() -> list[str]:
         ADMIN: server.url(home(), "app"),
         DAGSTER: server.url(home(), "dagster").replace("://", "+psycopg2://", 1),
     }
+    for name in urls:
+        parts(os.environ.get(name, ""))  # Dagster's own programs would tell half of a password that is not encoded
     own = {name: url for name, url in urls.items() if not _is_elsewhere(os.environ.get(name), url)}
     if not own:
         return []
