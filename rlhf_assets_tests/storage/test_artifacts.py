@@ -1,4 +1,6 @@
 import json
+import os
+import time
 import uuid
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pandas as pd
 import pytest
 
 from rlhf_assets.errors import RlhfError
-from rlhf_assets.storage.artifacts import Artifact, ArtifactStore
+from rlhf_assets.storage.artifacts import CARD, LEFTOVER_SECONDS, Artifact, ArtifactStore
 from rlhf_assets.storage.card import Status
 
 WEEK = "2026-03-01"
@@ -154,3 +156,21 @@ def test_a_download_that_was_tampered_with_is_refused(tmp_path: Path, monkeypatc
     (made.folder / "inner" / "text.txt").write_text("other")
     with pytest.raises(RlhfError, match="not what its card says"):
         made.local()
+
+
+def test_what_killed_runs_left_goes_after_a_day_and_nothing_else_does(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path))
+    made = Path(make(store).folder.path)
+    left = {name: (tmp_path / name).parent for name in ("reward_model/2026-03-01/run-2/a", ".drafts/old/content/a")}
+    for name, folder in left.items():
+        folder.mkdir(parents=True)
+        (tmp_path / name).touch()
+    old = [folder if folder.name == "run-2" else folder.parent for folder in left.values()]
+    store.remove_leftovers()
+    assert all(folder.exists() for folder in old), "somebody may still be at work there"
+    long_ago = time.time() - LEFTOVER_SECONDS - 1
+    for folder in (*old, made):
+        os.utime(folder, (long_ago, long_ago))
+    store.remove_leftovers()
+    assert not any(folder.exists() for folder in old)
+    assert (made / CARD).exists()
