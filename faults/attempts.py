@@ -52,7 +52,7 @@ class Ended:
     def how(self) -> str:
         """In words, for whoever did not expect it."""
         ended = "was still waiting" if self.code is None else f"ended with {self.code}"
-        return f"{ended} after {self.seconds:.0f} s, saying {(self.said.strip().splitlines() or ['nothing'])[-1]}"
+        return f"{ended} after {self.seconds:.0f} s, saying {(self.said.strip().splitlines() or ['nothing'])[-1][:100]}"
 
 
 def nothing() -> None:

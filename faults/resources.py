@@ -6,7 +6,6 @@ Each ends in one line that says what to do, or mends itself, and the next attemp
 import logging
 import resource
 import sys
-import time
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkProcess
 
@@ -33,14 +32,14 @@ def restart_assistant(deployment: Deployment, process: ForkProcess) -> None:
 
 
 def dagster_down(longer: float) -> Callable[[Deployment, ForkProcess], None]:
-    """From a training's first checkpoint to its artifact, and so many seconds longer."""
+    """From a training's first checkpoint to its artifact, and so many seconds longer, but not than the process."""
 
     def meanwhile(deployment: Deployment, process: ForkProcess) -> None:
         there = folders(deployment)
         with held(process, lambda: checkpoint_stands(deployment)):
             embedded_postgres.stop(deployment.dagster)
         wait_for(process, lambda: folders(deployment) > there)
-        time.sleep(longer)
+        process.join(longer)
         embedded_postgres.start(deployment.dagster)
 
     return meanwhile
@@ -73,12 +72,12 @@ def faults(deployment: Deployment) -> Iterator[Fault]:
     yield fault(
         "Dagster's database down while a reward model is trained",
         "the training goes on, and is recorded once the database is back",
-        Lack(deployment, REWARD, "", defects.no_patience, meanwhile=dagster_down(0)),
+        Lack(deployment, REWARD, "", defects.no_patience, meanwhile=dagster_down(2)),
     )
     yield fault(
         "Dagster's database still down when the model is there",
         "one line that says so; the retry makes the same",
-        Lack(deployment, REWARD, "Dagster's database", defects.outage_untold, meanwhile=dagster_down(20)),
+        Lack(deployment, REWARD, "Dagster's database", defects.outage_untold, meanwhile=dagster_down(120)),
     )
     yield fault(
         "a training step killed for its memory",

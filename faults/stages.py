@@ -1,8 +1,11 @@
 """The stages of a week's work in the deployment: what makes them, and what a reader finds of them afterwards."""
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -11,6 +14,7 @@ from faults.deployment import Deployment
 from rlhf_assets.storage.artifacts import DRAFTS, Artifact, file_sha256
 from rlhf_assets_tests.defs.world import LAST, WEEKS
 
+CLOCK = "seconds$|per_second$|^read_at$"  # names of figures
 GONE_ON = "goes on from its checkpoint"  # what a training says that does
 
 
@@ -45,14 +49,24 @@ def make(deployment: Deployment, *stages: Stage | str) -> None:
 
 
 def result(deployment: Deployment, stage: Stage) -> dict[str, str]:
-    """The content hash of what stands newest, by asset and week."""
+    """What the newest artifacts are, by asset and week: their content, and their figures but for the clock's."""
     from rlhf_assets.defs.automation.launch import chosen
 
-    assets = [key.to_user_string() for key in chosen(stage.assets)]
-    newest = {
-        f"{asset} of {week}": deployment.store.of_week(asset, week)[-1] for asset in assets for week in stage.weeks
-    }
-    return {name: artifact.card.content_hash for name, artifact in newest.items()}
+    found = {}
+    for asset in (key.to_user_string() for key in chosen(stage.assets)):
+        for week in stage.weeks:
+            card = deployment.store.of_week(asset, week)[-1].card
+            found[f"{asset} of {week}"] = f"{card.content_hash} {json.dumps(timeless(card.figures), sort_keys=True)}"
+    return found
+
+
+def timeless(figures: Any) -> Any:
+    """Figures without what a clock gave."""
+    if isinstance(figures, list):
+        return [timeless(one) for one in figures]
+    if isinstance(figures, dict):
+        return {name: timeless(value) for name, value in figures.items() if not re.search(CLOCK, name)}
+    return figures
 
 
 def half_written(deployment: Deployment) -> list[str]:
@@ -73,7 +87,7 @@ def missing(made: Artifact) -> list[str]:
 
 def folders(deployment: Deployment) -> set[Path]:
     """Every folder of a run, with or without a card."""
-    return set((deployment.folder / "artifacts").glob("*/*/*"))
+    return set((deployment.folder / "artifacts").glob("[!.]*/*/*"))
 
 
 def drafts(deployment: Deployment) -> set[Path]:
