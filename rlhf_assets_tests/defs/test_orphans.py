@@ -55,6 +55,19 @@ def test_a_run_whose_process_is_gone_is_failed_also_a_retry(instance: dg.Dagster
     assert {instance.get_run_by_id(run).status for run in (*others, inherits)} == {DagsterRunStatus.STARTED}
 
 
+def test_what_a_killed_run_holds_is_freed_also_where_it_was_failed_already(
+    instance: dg.DagsterInstance, gone: int
+) -> None:
+    storage = instance.event_log_storage
+    storage.set_concurrency_slots("lathe", 2)
+    failed = [under_way(instance, f"{HERE} {process}") for process in (gone, os.getpid())]
+    for run in failed:
+        storage.claim_concurrency_slot("lathe", run, "ppo_policy")
+        instance.report_run_failed(instance.get_run_by_id(run))
+    end_orphans(instance)
+    assert storage.get_concurrency_info("lathe").active_run_ids == {failed[1]}
+
+
 def test_a_run_that_ends_while_it_is_looked_at_has_ended_well(
     instance: dg.DagsterInstance, gone: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

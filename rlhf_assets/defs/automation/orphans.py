@@ -24,12 +24,23 @@ def note_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
 
 
 def end_orphans(instance: dg.DagsterInstance) -> None:
-    """Fail the runs of this host whose process was killed, and free their slots."""
+    """Fail the runs of this host whose process was killed, and free what they hold.
+
+    Where a code server has failed such a run first, the slot it still holds would block the daemon's retry for minutes.
+    """
+    storage = instance.event_log_storage
     for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)):
         if process_is_gone(run) and still_under_way(instance, run):
             log.warning("run %s was killed before it ended; its models are recorded as failed", run.run_id)
             instance.report_run_failed(run, "the process of this run was killed")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            storage.free_concurrency_slots_for_run(run.run_id)
+    holders = {
+        run for pool in storage.get_concurrency_keys() for run in storage.get_concurrency_info(pool).active_run_ids
+    }
+    for run_id in holders:
+        holder = instance.get_run_by_id(run_id)
+        if holder and holder.is_finished and process_is_gone(holder):
+            storage.free_concurrency_slots_for_run(run_id)
 
 
 def process_is_gone(run: dg.DagsterRun) -> bool:
