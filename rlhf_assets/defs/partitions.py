@@ -3,6 +3,7 @@
 import warnings
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 from rlhf_assets.feedback.weeks import first_week, week_of, weeks_between
 
@@ -14,6 +15,7 @@ for parameter in ("allow_nonexistent_upstream_partitions", "backfill_policy"):
 WEEKS = dg.WeeklyPartitionsDefinition(start_date=first_week(), timezone="UTC")
 
 ONE_RUN = dg.BackfillPolicy.single_run()  # feedback: any number of weeks in one run
+FEEDBACK_LIMIT = {MAX_RUNTIME_SECONDS_TAG: str(4 * 3600)}  # a year takes minutes; else a run may take a day
 RUN_A_WEEK = dg.BackfillPolicy.multi_run(1)  # models: each week's training is a run of its own
 
 # as-of assets of week W look at every week up to W; ten years is longer than any history here

@@ -72,6 +72,7 @@ def test_a_backfill_of_four_weeks_of_feedback_is_one_run(world: World, workspace
     assert status.succeeded, status
     assert status.runs == {"SUCCESS": 1}
     assert len(world.instance.get_runs()) == before + 1
+    assert world.last_run().tags["dagster/max_runtime"] == "14400"
     for week in WEEKS:
         rows = {asset: world.store.require(asset, week).card.counts["rows"] for asset in FEEDBACK[:4]}
         assert rows["raw_message_feedback"] + rows["raw_step_feedback"] == 250

@@ -12,7 +12,7 @@ from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraph
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 from dagster._core.utils import make_new_backfill_id
 
-from rlhf_assets.defs.partitions import WEEKS
+from rlhf_assets.defs.partitions import FEEDBACK_LIMIT, WEEKS
 from rlhf_assets.defs.resources import Artifacts, Database
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.feedback.settings import LOOKBACK_WEEKS
@@ -83,7 +83,7 @@ def request(instance: dg.DagsterInstance, wanted: Weeks, title: str) -> str:
     backfill = PartitionBackfill.from_asset_graph_subset(
         backfill_id=make_new_backfill_id(),
         backfill_timestamp=time.time(),
-        tags=TAG,
+        tags=TAG | FEEDBACK_LIMIT,
         dynamic_partitions_store=instance,
         asset_graph_subset=AssetGraphSubset(subsets),  # type: ignore[call-arg]  # a decorator hides the signature
         title=title,

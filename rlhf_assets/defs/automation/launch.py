@@ -13,7 +13,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from rlhf_assets.defs.automation.orphans import end_orphans
 from rlhf_assets.defs.automation.under_way import keep_apart, taken_pools
-from rlhf_assets.defs.partitions import ONE_RUN
+from rlhf_assets.defs.partitions import FEEDBACK_LIMIT, ONE_RUN
 from rlhf_assets.defs.training_runs.run_history import said
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.feedback.weeks import earlier
@@ -98,10 +98,13 @@ def materialize_weeks(
 
 def runs_of(keys: Sequence[str], weeks: Sequence[str]) -> list[tuple[str, str]]:
     """First and last week of each run that these weeks of these assets take."""
+    return ranges(weeks) if feedback_alone(chosen(keys)) else [(week, week) for week in weeks]
+
+
+def feedback_alone(selection: Sequence[dg.AssetKey]) -> bool:
+    """Whether any number of weeks of these assets is one run."""
     layer = asset_job().asset_layer
-    if any(layer.get(key).backfill_policy != ONE_RUN for key in chosen(keys)):
-        return [(week, week) for week in weeks]
-    return ranges(weeks)
+    return all(layer.get(key).backfill_policy == ONE_RUN for key in selection)
 
 
 def ranges(weeks: Sequence[str]) -> list[tuple[str, str]]:
@@ -178,9 +181,12 @@ def request_backfill(instance: dg.DagsterInstance, keys: Sequence[str], weeks: S
     datasets of all later weeks.
     """
     wanted = {"ranges": [{"start": first, "end": last} for first, last in ranges(weeks)]}
+    selection = chosen(keys)
+    limit = FEEDBACK_LIMIT if feedback_alone(selection) else {}
     params = {
-        "partitionsByAssets": [{"assetKey": {"path": list(key.path)}, "partitions": wanted} for key in chosen(keys)],
+        "partitionsByAssets": [{"assetKey": {"path": list(key.path)}, "partitions": wanted} for key in selection],
         "title": f"rlhf backfill {weeks[0]} to {weeks[-1]}",
+        "tags": [{"key": tag, "value": value} for tag, value in limit.items()],
     }
     return asked(instance, LAUNCH, {"params": params}, "launchPartitionBackfill")["backfillId"]
 
