@@ -1,6 +1,7 @@
 """Four weeks of which two say too little that is new, one after another as a schedule runs them."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -12,6 +13,7 @@ from rlhf_assets_tests.defs.world import LAST, WEEKS, World
 
 FIRST, SECOND, THIRD, _ = WEEKS
 MODELS = ("reward_model", "judge_model", "sft_policy", "ppo_policy")
+TRAINED_ALONE = ("reward_model", "judge_model", "sft_policy")
 WEEKLY = ("reward_dataset", "policy_prompts", *MODELS, "policy_evaluation", "promotion")
 
 
@@ -124,6 +126,22 @@ def test_a_week_that_has_models_is_trained_again_whatever_is_new(world: World, m
     made = len(world.store.of_week("judge_model", LAST))
     assert world.materialize("judge_model", week=LAST)
     assert len(world.store.of_week("judge_model", LAST)) == made + 1
+
+
+def test_a_run_that_waited_for_another_one_of_its_week_trains_it_no_second_time(world: World) -> None:
+    made = {asset: len(world.store.of_week(asset, LAST)) for asset in TRAINED_ALONE}
+    with world.store.draft("policy_evaluation", LAST, "the-other") as draft:
+        compared = draft.commit()
+    ended = compared.card.model_copy(update={"created_at": datetime.now(UTC) + timedelta(hours=1)})
+    (compared.folder / "card.json").write_text(ended.model_dump_json())  # while the next run waits
+    assert world.materialize(*TRAINED_ALONE, week=LAST)
+    (reason,) = set(observed(world).values())
+    assert reason == f"run the-other has trained week {LAST} while this one waited; launch it again for another try"
+    assert set(observed(world)) == set(TRAINED_ALONE)
+    assert {asset: len(world.store.of_week(asset, LAST)) for asset in TRAINED_ALONE} == made
+    (compared.folder / "card.json").write_text(compared.card.model_dump_json())  # before the next run was launched
+    assert world.materialize("sft_policy", week=LAST)
+    assert len(world.store.of_week("sft_policy", LAST)) == made["sft_policy"] + 1
 
 
 def test_no_new_votes_are_asked_for_where_the_setting_is_nought(world: World, minimum: Callable[[int], None]) -> None:

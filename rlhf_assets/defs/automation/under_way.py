@@ -1,4 +1,4 @@
-"""What a run from a shell finds under way: the queue, which keeps others apart, does not see it come."""
+"""Two runs of one week: what the run queue does not keep apart, and what the one has done while the other waited."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ import dagster as dg
 
 from rlhf_assets.defs.training_runs.run_history import weeks_of_run
 from rlhf_assets.errors import RlhfError
+from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets.training_runs.record import MODEL_TYPES
 
 RUNNING = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
@@ -41,3 +42,14 @@ def taken_pools(instance: dg.DagsterInstance, pools: Iterable[str]) -> list[str]
                 weeks = f" of {', '.join(weeks_of_run(run))}" if run else ""
                 taken.append(f"the pool {pool} is taken by {slot.step_key}{weeks} (run {slot.run_id}) until that ends")
     return taken
+
+
+def made_meanwhile(context: dg.AssetExecutionContext, store: ArtifactStore, week: str) -> str | None:
+    """Why a run that waited has nothing left to train: another one has compared the week's policies in the meantime."""
+    record = context.instance.get_run_record_by_id(context.run.run_id)
+    compared = store.newest("policy_evaluation", week)
+    if record is None or compared is None or compared.card.run_id == context.run.run_id:
+        return None
+    if compared.card.created_at < record.create_timestamp:
+        return None
+    return f"run {compared.card.run_id} has trained week {week} while this one waited; launch it again for another try"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from rlhf_assets.defs.automation.under_way import made_meanwhile
 from rlhf_assets.defs.datasets.reward_dataset import load_dataset
 from rlhf_assets.defs.datasets.too_little_new import too_little_new
 from rlhf_assets.defs.labels import MODEL_FRESH
@@ -49,9 +50,11 @@ def sft_policy(
         data = store.for_run("reward_dataset", week, context.run.run_id) or store.require("reward_dataset", week)
         votes = load_dataset(data).train
     status = status_of(settings, data)
-    if status != "experiment" and (reason := too_little_new(store, "sft_policy", week, data)):
-        skip(context, week, reason)
-        return
+    if status != "experiment":
+        reason = too_little_new(store, "sft_policy", week, data) or made_meanwhile(context, store, week)
+        if reason:
+            skip(context, week, reason)
+            return
     answers = votes[votes["kind"] == "message"]
     try:
         good = len(well_rated(answers, settings))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from rlhf_assets.defs.automation.under_way import made_meanwhile
 from rlhf_assets.defs.datasets.reward_dataset import load_dataset
 from rlhf_assets.defs.datasets.too_little_new import too_little_new
 from rlhf_assets.defs.launchpad import status_of
@@ -52,8 +53,10 @@ def train(
         rows, validation, test = (dataset.sides()[voters + side] for side in ("train", "validation", "test"))
     if len(rows) < settings.minimum_rows:
         reason: str | None = f"{len(rows)} votes to train on, fewer than minimum_rows {settings.minimum_rows}"
+    elif status_of(settings, data) == "experiment":
+        reason = None
     else:
-        reason = None if status_of(settings, data) == "experiment" else too_little_new(store, asset, week, data)
+        reason = too_little_new(store, asset, week, data) or made_meanwhile(context, store, week)
     if reason:
         skip(context, week, reason)
         yield from untrained_results(asset, reason)
