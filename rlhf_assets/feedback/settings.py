@@ -125,9 +125,9 @@ class SignalSettings(Settings):
     minimum_new_votes: int = Field(
         100,
         description="Training votes, the judge's included, that are new or changed since the last models, below which "
-        "a week trains none. With ratings that scatter by 0.36, as people's do, 100 show a difference in mean score of "
-        "0.1 (0.4 points of 1 to 5), the error that a reward model may have; what fewer could change, nobody would "
-        "see. 0 trains every week.",
+        "a week trains none. By the demo's ratings, which scatter by 0.38, so many show a difference in mean score of "
+        "0.11 (0.4 points of 1 to 5), about the error that a reward model may have; 30 show one of 0.19 at best, and "
+        "what they change nobody would see. 0 trains every week.",
         ge=0,
     )
 
