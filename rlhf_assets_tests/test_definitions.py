@@ -1,11 +1,13 @@
 """The code location as Dagster sees it."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
+from dagster._core.test_utils import instance_for_test
 
 import rlhf_assets
 from rlhf_assets.settings import project_settings
@@ -94,8 +96,14 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
     return ArtifactStore(str(tmp_path))
 
 
-def asked(defs: dg.Definitions, tick: datetime) -> list[str | None]:
-    """The weeks that the schedule asks for at that moment, in its order."""
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with instance_for_test() as instance:
+        yield instance
+
+
+def asked(defs: dg.Definitions, instance: dg.DagsterInstance, tick: datetime) -> list[str | None]:
+    """The weeks that the schedule asks for at that moment, in its order, which is that of their priority too."""
     from rlhf_assets.defs.resources import Artifacts
 
     repository = defs.get_repository_def()
@@ -103,8 +111,11 @@ def asked(defs: dg.Definitions, tick: datetime) -> list[str | None]:
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 1 * * 0", "UTC")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     resources = {"artifacts": Artifacts()}
-    context = dg.build_schedule_context(scheduled_execution_time=tick, repository_def=repository, resources=resources)
-    return [request.partition_key for request in schedule.evaluate_tick(context).run_requests or []]
+    with dg.build_schedule_context(instance, tick, repository_def=repository, resources=resources) as context:
+        requests = schedule.evaluate_tick(context).run_requests or []
+    priorities = [int(request.tags["dagster/priority"]) for request in requests]
+    assert priorities == sorted(set(priorities), reverse=True)
+    return [request.partition_key for request in requests]
 
 
 @pytest.mark.parametrize(
@@ -116,22 +127,49 @@ def asked(defs: dg.Definitions, tick: datetime) -> list[str | None]:
     ],
 )
 def test_the_schedule_asks_for_the_week_that_has_just_closed(
-    defs: dg.Definitions, store: ArtifactStore, tick: datetime, weeks: list[str]
+    defs: dg.Definitions, instance: dg.DagsterInstance, store: ArtifactStore, tick: datetime, weeks: list[str]
 ) -> None:
     assert store.assets() == []
-    assert asked(defs, tick) == weeks
+    assert asked(defs, instance, tick) == weeks
 
 
-def test_missed_sundays_are_made_up_for_oldest_first(defs: dg.Definitions, store: ArtifactStore) -> None:
+def test_missed_sundays_are_made_up_for_oldest_first(
+    defs: dg.Definitions, instance: dg.DagsterInstance, store: ArtifactStore
+) -> None:
     """Down for three Sundays, Dagster itself evaluates the last one alone."""
     for week in ("2026-10-18", "2026-10-25"):
         with store.draft("clean_feedback", week, "a run") as draft:
             draft.commit()
-    assert asked(defs, datetime(2026, 11, 22, 1, tzinfo=UTC)) == ["2026-11-01", "2026-11-08", "2026-11-15"]
+    assert asked(defs, instance, datetime(2026, 11, 22, 1, tzinfo=UTC)) == ["2026-11-01", "2026-11-08", "2026-11-15"]
     with store.draft("clean_feedback", "2026-11-15", "by hand") as draft:
         draft.commit()
-    assert asked(defs, datetime(2026, 11, 22, 1, tzinfo=UTC)) == ["2026-11-01", "2026-11-08", "2026-11-15"]
-    assert asked(defs, datetime(2026, 11, 29, 1, tzinfo=UTC)) == ["2026-11-01", "2026-11-08", "2026-11-22"]
+    assert asked(defs, instance, datetime(2026, 11, 22, 1, tzinfo=UTC)) == ["2026-11-01", "2026-11-08", "2026-11-15"]
+    assert asked(defs, instance, datetime(2026, 11, 29, 1, tzinfo=UTC)) == ["2026-11-01", "2026-11-08", "2026-11-22"]
+
+
+def test_a_week_whose_run_still_waits_or_that_only_a_refused_cleaning_has_is_no_week_made_or_asked_for_twice(
+    defs: dg.Definitions, instance: dg.DagsterInstance, store: ArtifactStore
+) -> None:
+    sunday = datetime(2026, 11, 22, 1, tzinfo=UTC)
+    for week, status in (("2026-11-01", "accepted"), ("2026-11-08", "rejected")):
+        with store.draft("clean_feedback", week, "a run") as draft:
+            draft.commit(status)
+    assert asked(defs, instance, sunday) == ["2026-11-08", "2026-11-15"]
+    job = defs.resolve_job_def("weekly_rlhf")
+    waiting = instance.create_run_for_job(job, tags={**job.tags, "dagster/partition": "2026-11-08"})
+    assert asked(defs, instance, sunday) == ["2026-11-15"]
+    instance.report_run_canceled(waiting)
+    assert asked(defs, instance, sunday) == ["2026-11-08", "2026-11-15"]
+
+
+def test_weeks_before_the_first_one_are_not_asked_for(
+    defs: dg.Definitions, instance: dg.DagsterInstance, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Feedback is there from when the project began earlier."""
+    with store.draft("clean_feedback", "2026-10-18", "a run") as draft:
+        draft.commit()
+    monkeypatch.setenv("RLHF_FIRST_WEEK", "2026-11-08")
+    assert asked(defs, instance, datetime(2026, 11, 22, 1, tzinfo=UTC)) == ["2026-11-15"]
 
 
 def test_the_weekly_job_makes_everything_but_an_estimate(defs: dg.Definitions) -> None:

@@ -159,19 +159,22 @@ def doctor(as_json: AsJson = False) -> None:
 
 def automation() -> "Finding":
     """Whether anything starts by itself."""
+    from rlhf_assets.defs.automation.failing import failing
     from rlhf_assets.defs.automation.launch import daemon_alive
     from rlhf_assets.defs.automation.switched_on import switched_off
     from rlhf_assets.storage.doctor import Finding
 
     try:
         with open_instance() as instance:
-            off, alive = switched_off(instance), daemon_alive(instance)
+            off, fails, alive = switched_off(instance), failing(instance), daemon_alive(instance)
     except RlhfError:
         return Finding("automation", None, "unknown without Dagster's database")
     if off:
         return Finding(
             "automation", None, f"switched off: {', '.join(off)}", "switch it on in the UI, under Automation"
         )
+    if fails:
+        return Finding("automation", False, "; ".join(f"{name} keeps failing: {why}" for name, why in fails.items()))
     if not alive:
         return Finding("automation", None, "no daemon runs, so nothing starts by itself", "`make ui` starts one")
     return Finding("automation", True, "the daemon runs, the schedule and all sensors are on")

@@ -2,16 +2,21 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickData, TickStatus
 from dagster._core.storage.tags import WILL_RETRY_TAG
 from dagster._core.test_utils import instance_for_test
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import ModuleTarget
+from dagster._utils.error import SerializableErrorInfo
 
 from rlhf_assets.feedback.weeks import earlier, last_closed_week
 from rlhf_assets.storage.artifacts import ArtifactStore
@@ -223,3 +228,50 @@ def test_what_is_switched_off_in_the_ui_is_told_once(instance: dg.DagsterInstanc
     for _ in range(2):
         cursor = tick(instance, cursor)
     assert duty.told == [f"{name} was switched off; nothing replaces it" for name in switched_off(instance)]
+
+
+def ticked(instance: dg.DagsterInstance, name: str, failures: int, why: str = "") -> None:
+    """A sensor's newest tick, after so many failures in a row."""
+    kind = InstigatorType.SENSOR
+    origin = RemoteInstigatorOrigin(
+        RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("rlhf_assets"), "__repository__"), name
+    )
+    selector = origin.get_selector().get_id()
+    if not instance.get_instigator_state(origin.get_id(), selector):
+        instance.add_instigator_state(InstigatorState(origin, kind, InstigatorStatus.DECLARED_IN_CODE))
+    instance.create_tick(
+        TickData(
+            origin.get_id(),
+            name,
+            kind,
+            TickStatus.FAILURE if why else TickStatus.SKIPPED,
+            timestamp=time.time(),
+            error=SerializableErrorInfo(f"dagster._core.definitions.events.Failure: {why}\nmore", [], None)
+            if why
+            else None,
+            selector_id=selector,
+            consecutive_failure_count=failures,
+        )
+    )
+
+
+def test_what_keeps_failing_is_told_once_and_again_after_it_had_been_well(
+    instance: dg.DagsterInstance, duty: Duty
+) -> None:
+    from rlhf_assets.defs.automation.failing import IN_A_ROW, failing
+
+    cursor, name = tick(instance), "training_run_recorder"
+    ticked(instance, name, IN_A_ROW - 1, "wrong credentials")
+    ticked(instance, "somebody_elses", IN_A_ROW, "no business of ours")
+    assert failing(instance) == {}
+    ticked(instance, name, IN_A_ROW, "wrong credentials")
+    assert failing(instance) == {name: "wrong credentials"}
+    for _ in range(2):
+        cursor = tick(instance, cursor)
+    assert duty.told == [f"{name} keeps failing: wrong credentials"]
+    ticked(instance, name, 0)
+    assert failing(instance) == {}
+    cursor = tick(instance, cursor)
+    ticked(instance, name, IN_A_ROW, "the disk is full")
+    tick(instance, cursor)
+    assert duty.told[1:] == [f"{name} keeps failing: the disk is full"]

@@ -1,5 +1,5 @@
 """Tells a webhook what nobody should find out by looking: a failed run, a third week without a policy, drift, and a
-schedule or sensor that somebody switched off.
+schedule or sensor that fails at every turn or that somebody switched off.
 """
 
 import json
@@ -12,6 +12,7 @@ import dagster as dg
 from dagster import DagsterEventType as Event
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
+from rlhf_assets.defs.automation.failing import failing
 from rlhf_assets.defs.automation.launch import what_failed, why_skipped
 from rlhf_assets.defs.automation.switched_on import switched_off
 from rlhf_assets.defs.resources import Artifacts
@@ -66,7 +67,7 @@ def missed(store: ArtifactStore, week: str) -> bool:
 @dg.sensor(
     name="alerts",
     description="Tells the webhook in RLHF_ALERT_WEBHOOK of a failed run, a third week without a policy, drift, and a "
-    "schedule or sensor that was switched off. Without one it does nothing.",
+    "schedule or sensor that keeps failing or was switched off. Without one it does nothing.",
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
@@ -79,7 +80,7 @@ def alerts(context: dg.SensorEvaluationContext, artifacts: Artifacts) -> dg.Skip
         return dg.SkipReason(f"{WEBHOOK} is not set, so nobody is told")
     if not context.cursor:
         begun = datetime.now(UTC)
-        kept: dict[str, Any] = {"begun": begun.timestamp(), "since": begun.isoformat(), "told": [], "off": []}
+        kept: dict[str, Any] = {"begun": begun.timestamp(), "since": begun.isoformat(), "told": []}
     else:
         kept = json.loads(context.cursor)
     since = datetime.fromisoformat(kept["since"])
@@ -94,7 +95,9 @@ def alerts(context: dg.SensorEvaluationContext, artifacts: Artifacts) -> dg.Skip
         for line in worth_telling(context.instance, run, artifacts.store)
     ]
     off = switched_off(context.instance)
-    lines += [f"{name} was switched off; nothing replaces it" for name in off if name not in kept["off"]]
+    lines += [f"{name} was switched off; nothing replaces it" for name in off if name not in kept.get("off", [])]
+    fails = failing(context.instance)
+    lines += [f"{name} keeps failing: {why}" for name, why in fails.items() if name not in kept.get("failing", [])]
     if lines:
         more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
         try:
@@ -103,5 +106,7 @@ def alerts(context: dg.SensorEvaluationContext, artifacts: Artifacts) -> dg.Skip
             raise dg.Failure(description=f"nothing is lost, the next tick tries again: {error}") from None
     seen = max([since, *(record.update_timestamp for record in records)])
     told = [run.run_id for run in runs]
-    context.update_cursor(json.dumps({**kept, "since": seen.isoformat(), "told": told, "off": off}))
+    context.update_cursor(
+        json.dumps({**kept, "since": seen.isoformat(), "told": told, "off": off, "failing": list(fails)})
+    )
     return dg.SkipReason(f"{len(lines)} things told")
