@@ -17,18 +17,22 @@ from rlhf_assets.training_runs.record import MODEL_TYPES, RunRow, Training, row_
 log = logging.getLogger(__name__)
 
 PAGE = 1000  # events read at a time
+ASSETS = {model_type: asset for asset, model_type in MODEL_TYPES.items()}
 FORGOTTEN = "Dagster no longer knows the run that was to make it"
 
 
 def reindex(instance: dg.DagsterInstance, store: ArtifactStore) -> dict[str, int]:
-    """Report each committed artifact that no materialization names; how many, by asset.
+    """Report of each week the committed artifacts after the newest that a materialization names; how many, by asset.
 
+    One before that, as of a step that was killed before it told of it, would become the week's newest again.
     Partitions, metadata and data versions come back. Runs, logs and check results do not: a card does not hold them.
     """
     untold: list[Artifact] = []
     for asset in store.assets():
         known = named(instance, asset)
-        untold += [artifact for artifact in committed(store, asset) if artifact.relative_path not in known]
+        for made in committed(store, asset):
+            told = [number for number, artifact in enumerate(made, 1) if artifact.relative_path in known]
+            untold += made[max(told, default=0) :]
     # without its run Dagster goes by time: what was made from an asset must be reported after it, else it is stale
     for artifact in sorted(untold, key=lambda artifact: artifact.card.created_at):
         report_outside_run(instance, artifact)
@@ -48,11 +52,11 @@ def named(instance: dg.DagsterInstance, asset: str) -> set[str]:
         cursor = page.cursor
 
 
-def committed(store: ArtifactStore, asset: str) -> Iterator[Artifact]:
-    """Every artifact of that asset, by week, then oldest first; a week with a broken card is left out and told."""
+def committed(store: ArtifactStore, asset: str) -> Iterator[list[Artifact]]:
+    """The artifacts of each week of that asset, oldest first; a week with a broken card is left out and told."""
     for week in store.weeks(asset):
         try:
-            yield from store.of_week(asset, week)
+            yield store.of_week(asset, week)
         except RlhfError as error:
             log.warning("%s of week %s is left out: %s", asset, week, error)
 
@@ -71,7 +75,7 @@ def close_forgotten(instance: dg.DagsterInstance, database: Database, store: Art
 
 def ended(row: RunRow, store: ArtifactStore) -> RunRow:
     """The row of a run that nobody knows any more, by what lies in the store."""
-    asset = next(name for name, model_type in MODEL_TYPES.items() if model_type == row.model_type)
+    asset = ASSETS[row.model_type]
     week, run_id = row.metrics["week"], row.metrics["dagster_run_id"]
     made = store.of_run(asset, week, run_id)
     training = Training(

@@ -83,15 +83,19 @@ def test_weeks_figures_and_versions_are_back_and_nothing_is_told_twice(lost: Art
     assert rlhf("reindex").stdout == "0 artifacts told to Dagster; 0 rows of rlhf_training_runs ended\n"
 
 
-def test_what_dagster_still_knows_is_left_alone(lost: ArtifactStore) -> None:
-    """As after an older backup: it knows the runs up to then."""
+def test_what_came_after_an_older_backup_is_told_and_what_came_before_is_not(lost: ArtifactStore) -> None:
+    """A step that was killed once its artifact was there has not told of it; its retry's is the week's newest."""
     with open_instance() as instance:
         assert dg.materialize([reward_model], partition_key=WEEK, instance=instance).success
+    later = commit("reward_model", WEEK, "a run since the backup")
     told = json.loads(rlhf("reindex", "--json").stdout)["told"]
-    assert told == {"a_follower": 2, "reward_model": 2}
+    assert told == {"a_follower": 2, "reward_model": 2}  # of the week before, and the later one
+    killed, retried, _ = lost.of_week("reward_model", WEEK)
     with open_instance() as instance:
         names = [event["artifact"] for event in shown(instance, "reward_model")]
-    assert sorted(names) == sorted(artifact.relative_path for artifact in lost.all("reward_model"))
+    assert names[0] == later.relative_path
+    assert retried.relative_path in names
+    assert killed.relative_path not in names
 
 
 def test_a_broken_card_costs_its_week_alone(lost: ArtifactStore, caplog: pytest.LogCaptureFixture) -> None:

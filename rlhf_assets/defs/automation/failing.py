@@ -16,9 +16,11 @@ def failing(instance: dg.DagsterInstance) -> dict[str, str]:
     for state in instance.all_instigator_state():
         ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=2)
         last = next((tick for tick in ticks if tick.status is not TickStatus.STARTED), None)
-        if state.instigator_name not in OURS or last is None or last.status is not TickStatus.FAILURE:
-            continue
-        if max(last.failure_count, last.consecutive_failure_count) >= IN_A_ROW:
+        if (
+            last
+            and last.status is TickStatus.FAILURE
+            and max(last.failure_count, last.consecutive_failure_count) >= IN_A_ROW
+        ):
             found[state.instigator_name] = reason(last.error.message if last.error else "")
     return {name: found[name] for name in OURS if name in found}
 
