@@ -16,6 +16,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import ModuleTarget
 
 from faults.launch_deployment import Deployment, ticks_of, until
+from rlhf_assets.commands.instance import open_instance
 from rlhf_assets.feedback.weeks import bounds
 from rlhf_assets_tests.defs.world import WEEKS
 
@@ -76,7 +77,7 @@ def by_asset_materialize(deployment: Deployment) -> Launched:
 def down_for_two_sundays(deployment: Deployment) -> None:
     """Leave the schedule as a daemon does that was stopped before the third week closed."""
     target = ModuleTarget("rlhf_assets.definitions", None, None, "rlhf_assets")
-    with WorkspaceProcessContext(deployment.instance, target) as workspace:
+    with open_instance() as instance, WorkspaceProcessContext(instance, target) as workspace:
         location = workspace.create_request_context().get_code_location("rlhf_assets")
         schedule = location.get_repository("__repository__").get_schedule(SCHEDULE)
     stopped = ScheduleInstigatorData(schedule.cron_schedule, bounds(THIRD)[0].timestamp() + 3 * 3600)
