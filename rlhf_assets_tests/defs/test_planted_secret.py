@@ -2,16 +2,9 @@
 
 import json
 import os
-import re
-import shlex
-import socket
-import subprocess
-import sys
 import threading
-import time
-import urllib.request
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,23 +14,16 @@ import dagster as dg
 import psycopg
 import pytest
 
-import rlhf_assets
+from rlhf_assets.storage.database import ADMIN, DAGSTER, PIPELINE
 from rlhf_assets.storage.environment import write_env
+from rlhf_assets.webhook import WEBHOOK
 from rlhf_assets_tests.commands.runner import json_lines, rlhf
 from rlhf_assets_tests.defs.feedback import write_feedback
+from rlhf_assets_tests.defs.ui import accepts, ask, listening, ui, until
 from rlhf_assets_tests.defs.world import LAST, environment, freshly_loaded
 from rlhf_assets_tests.remote_server import RemoteServer, free_port, remote_server
 from rlhf_assets_tests.secret_search import SECRET, WRONG, in_database, in_files, traces
 
-ROOT = Path(rlhf_assets.__file__).parents[1]
-BIN = Path(sys.executable).parent
-PATIENCE = 240  # seconds
-PIPELINE, ADMIN, DAGSTER, WEBHOOK = (
-    "SUPABASE_DB_URL",
-    "SUPABASE_ADMIN_DB_URL",
-    "DAGSTER_POSTGRES_URL",
-    "RLHF_ALERT_WEBHOOK",
-)
 EVERYTHING = """{
   instance { info daemonHealth { allDaemonStatuses { daemonType lastHeartbeatErrors { message } } } }
   workspaceOrError { ... on Workspace { locationEntries { name displayMetadata { key value } locationOrLoadError {
@@ -90,53 +76,6 @@ def console(file: Path) -> Iterator[None]:
             for number, before in zip((1, 2), kept, strict=True):
                 os.dup2(before, number)
                 os.close(before)
-
-
-def until(holds: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.5)
-
-
-@contextmanager
-def ui(folder: Path) -> Iterator[int]:
-    """Daemon and webserver, with the words of the Makefile; gives the webserver's port and process."""
-    recipe, port = (ROOT / "Makefile").read_text(), free_port()
-    started = []
-    for program in ("dagster-daemon", "dagster-webserver"):
-        (words,) = re.findall(rf"\$\(BIN\)/{program} (.*) &", recipe)
-        command = words.replace("$(PORT)", str(port)).replace("workspace.yaml", str(ROOT / "workspace.yaml"))
-        with (folder / f"{program}.log").open("wb") as log:
-            started.append(
-                subprocess.Popen([BIN / program, *shlex.split(command)], cwd=folder, stdout=log, stderr=log)  # noqa: S603
-            )
-    try:
-        yield port
-    finally:
-        for process in started:
-            process.terminate()
-        for process in started:
-            process.wait(PATIENCE)
-
-
-def ask(port: int, query: str, **variables: object) -> str:
-    """What the webserver answers."""
-    body = json.dumps({"query": query, "variables": variables}).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
-        return answer.read().decode()
-
-
-def listening(port: int) -> set[str]:
-    """The addresses on which this machine listens on that port, as the kernel writes them."""
-    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
-    return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and int(row[1].partition(":")[2], 16) == port}
-
-
-def accepts(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="module")
