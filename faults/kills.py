@@ -16,6 +16,7 @@ from faults import defects
 from faults.deployment import Deployment, deployed
 from faults.killed_from_outside import KilledFromOutside
 from faults.killed_stages import CHECKPOINT, OF_ARTIFACTS, PLACES, TRAINING, Kills
+from faults.retried_by_daemon import RetriedByDaemon
 from faults.stages import CLEANING, EVALUATION, EXTRACTION, PPO, REWARD, make
 from faults.table import Fault, show, tried
 
@@ -38,7 +39,7 @@ def stages(deployment: Deployment, draw: random.Random) -> Iterator[Kills]:
 
 def faults(deployment: Deployment, stages: Iterable[Kills]) -> Iterator[Fault]:
     for one in stages:
-        name = f"SIGKILL in {one.stage.name}, {len(one.aimed) + one.at_random} times"
+        name = f"{len(one.aimed) + one.at_random} × SIGKILL in {one.stage.name}"
         yield Fault(name, EXPECTED, one.check, defects.told(one.defect), one.plant)
     outside = KilledFromOutside(deployment)
     yield Fault(
@@ -47,6 +48,14 @@ def faults(deployment: Deployment, stages: Iterable[Kills]) -> Iterator[Fault]:
         outside.check,
         defects.told(outside.defect),
         outside.plant,
+    )
+    by_daemon = RetriedByDaemon(deployment)
+    yield Fault(
+        "SIGKILL of a reward training that the daemon launched",
+        "the daemon launches it again by itself; it goes on from the checkpoint and makes the same",
+        by_daemon.check,
+        "A Dagster that is told to launch nothing again",
+        by_daemon.plant,
     )
 
 
