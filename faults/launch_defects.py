@@ -29,7 +29,7 @@ def recorded_with(deployment: Deployment, defect: Defect) -> Iterator[None]:
         patch.setenv("SUPABASE_DB_URL", deployment.second_url)
         patch.setattr(deployment, "app_url", deployment.second_url)
         defect(deployment, patch)
-        deployment.module("training_runs.recorder").record_all(deployment.instance)
+        deployment.module("training_runs.recorder").record_runs(deployment.instance)
         yield
 
 

@@ -64,7 +64,7 @@ def backfill(
     from rlhf_assets.defs.automation.launch import daemon_alive, materialize_weeks, request_backfill
     from rlhf_assets.defs.automation.plan import weeks_without
     from rlhf_assets.defs.resources import Artifacts
-    from rlhf_assets.defs.training_runs.recorder import record_runs
+    from rlhf_assets.defs.training_runs.recorder import newest_event, record_runs
 
     names = [name.strip() for name in assets.split(",")] if assets else FEEDBACK
     store = Artifacts().store
@@ -81,8 +81,9 @@ def backfill(
         if not weeks:
             report["success"] = True
         elif local:
+            before = newest_event(instance)
             report["success"] = materialize_weeks(instance, names, weeks)
-            record_runs(instance)
+            record_runs(instance, before)
         elif daemon_alive(instance):
             report["backfill"] = request_backfill(instance, names, weeks)
             if wait:

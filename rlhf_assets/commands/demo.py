@@ -128,13 +128,14 @@ def why(store: "ArtifactStore", asset: str, week: str) -> str:
 def run_stage(keys: list[str], first: str, last: str) -> bool:
     """Materialize these assets of these weeks and record the run; whether all went well."""
     from rlhf_assets.defs.automation.launch import materialize_weeks
-    from rlhf_assets.defs.training_runs.recorder import record_runs
+    from rlhf_assets.defs.training_runs.recorder import newest_event, record_runs
     from rlhf_assets.feedback.weeks import weeks_between
 
     show_progress()
     with open_instance() as instance:
+        before = newest_event(instance)
         done = materialize_weeks(instance, keys, weeks_between(first, last))
-        record_runs(instance)
+        record_runs(instance, before)
     return done
 
 

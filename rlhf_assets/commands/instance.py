@@ -62,4 +62,7 @@ def database_gone(error: Exception) -> bool:
     from dagster_postgres.utils import DagsterPostgresException
     from sqlalchemy.exc import OperationalError
 
-    return isinstance(error, DagsterPostgresException | OperationalError)
+    if isinstance(error, OperationalError):  # a full disk or a lock is another story, whose code says so
+        code = getattr(error.orig, "pgcode", None)
+        return code is None or code.startswith(("08", "57P"))
+    return isinstance(error, DagsterPostgresException)

@@ -30,10 +30,10 @@ def runs(
               rlhf runs --json | jq '.runs[0].metrics'
     """
     if reconcile:
-        from rlhf_assets.defs.training_runs.recorder import record_all
+        from rlhf_assets.defs.training_runs.recorder import record_runs
 
         with open_instance() as instance:
-            typer.echo(f"{record_all(instance)} rows written", err=True)
+            typer.echo(f"{record_runs(instance)} rows written", err=True)
     rows = recorded_runs(limit)
     if as_json:
         print_json({"runs": rows})

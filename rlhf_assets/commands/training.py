@@ -56,7 +56,7 @@ def train(
     from rlhf_assets.defs.automation.launch import materialize_weeks
     from rlhf_assets.defs.policy.ppo_policy import why_no_reward
     from rlhf_assets.defs.resources import Artifacts
-    from rlhf_assets.defs.training_runs.recorder import record_runs
+    from rlhf_assets.defs.training_runs.recorder import newest_event, record_runs
 
     changed: dict[str, dict[str, Any]] = {
         "reward_model": {"epochs": epochs, "base_model": base_model, "model_path": model_path},
@@ -70,8 +70,9 @@ def train(
     if estimate:
         return show_estimate(week, epochs, base_model, as_json)
     with open_instance() as instance:
+        before = newest_event(instance)
         done = materialize_weeks(instance, TRAINED[what], [week], run_config(changed, TRAINED[what]))
-        record_runs(instance)
+        record_runs(instance, before)
     rows = recorded_runs(since=started)
     if as_json:
         print_json({"week": week, "success": done, "runs": rows})

@@ -109,6 +109,14 @@ def parts(url: str) -> dict[str, Any]:
         raise RlhfError(explain(error, url)) from None  # the cause's text may hold the password
 
 
+def written(url: str) -> dict[str, Any]:
+    """The same for a message about it; nothing where it cannot be read."""
+    try:
+        return conninfo_to_dict(url)
+    except psycopg.Error:
+        return {}
+
+
 def check_password(url: str) -> None:
     """Refuse a password with characters that would end it early: the rest would turn up in messages as a host."""
     between = re.match(r"[^:/]+://[^:]*:(.*)@", url)
@@ -123,7 +131,7 @@ def explain(error: psycopg.Error, url: str) -> str:
         return f"the database lacks something: {text.split(' LINE ')[0]}; create it with `rlhf migrate`"
     if isinstance(error, errors.InsufficientPrivilege):
         return f"{text}; {setting} is not the role for this: check it, and run `rlhf migrate`, which grants what is due"
-    if advice := mend_tls(text):
+    if advice := mend_tls(text, written(url)):
         return f"no safe connection: {text.partition(' Either provide the file')[0]}; {advice} in {setting}"
     if isinstance(error, psycopg.ProgrammingError) or "invalid integer value" in text:
         return f"{setting} is no Postgres URL; write postgresql://USER:PASSWORD@HOST:5432/DATABASE"

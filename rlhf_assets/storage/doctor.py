@@ -164,7 +164,8 @@ def role() -> Finding:
             select string_agg(relname, ', ' order by relname) from pg_class
             where relnamespace = 'public'::regnamespace and relname <> 'rlhf_training_runs'
                 and relkind in ('r', 'v', 'm', 'f', 'p')
-                and not exists (select from pg_depend where objid = pg_class.oid and deptype = 'e')  -- of an extension
+                and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = pg_class.oid
+                    and deptype = 'e')  -- of an extension
                 and (has_any_column_privilege(oid, 'select, insert, update')
                     or has_table_privilege(oid, 'delete, truncate'))
         )

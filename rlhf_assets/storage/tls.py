@@ -27,13 +27,20 @@ ADVICE = {
 }
 
 
-def mend_tls(text: str) -> str | None:
-    """What to write in the URL, where `text` says that TLS was refused; else None."""
-    return next((advice for said, advice in ADVICE.items() if re.search(rf"\b{said}\b", text)), None)
+def mend_tls(text: str, parts: Mapping[str, Any]) -> str | None:
+    """What to write in a URL with these parts, where `text` says that TLS was refused, or a connection without; else
+    None. Where TLS was tried first, a refusal without it tells of the user or the address, not of TLS.
+    """
+    tried = mode_of(parts) not in ("disable", "allow")
+    told = (advice for said, advice in ADVICE.items() if re.search(rf"\b{said}\b", text))
+    return next((advice for advice in told if not (tried and advice == ADVICE["no encryption"])), None)
 
 
 def sure_of_tls(parts: Mapping[str, Any]) -> bool:
     """Whether a URL with these parts leads to this machine, or nowhere without TLS."""
     host = parts.get("host") or ""
-    mode = parts.get("sslmode") or os.environ.get("PGSSLMODE")
-    return not host or host.startswith("/") or host in HERE or mode in SURE
+    return not host or host.startswith("/") or host in HERE or mode_of(parts) in SURE
+
+
+def mode_of(parts: Mapping[str, Any]) -> str:
+    return str(parts.get("sslmode") or os.environ.get("PGSSLMODE") or "prefer")

@@ -28,7 +28,7 @@ KINDS = [  # what there is, how it is written, the function that knows who may d
     ("columns of", RELATIONS, "oid::regclass", "any_column", "select insert update references"),
     (
         "sequence",
-        "(select oid from pg_class where relkind = 'S' offset 0)",
+        SEQUENCES,
         "oid::regclass",
         "sequence",
         "select update usage",
@@ -39,7 +39,7 @@ KINDS = [  # what there is, how it is written, the function that knows who may d
     ("tablespace", "pg_tablespace", "spcname", "tablespace", "create"),
     (
         "database",
-        "(select oid from pg_database where datname = current_database())",
+        HERE,
         "'this'",
         "database",
         "connect temporary create",

@@ -89,8 +89,9 @@ def test_a_server_that_takes_tls_alone_and_one_that_takes_none(remote: RemoteSer
     """The server itself speaks no TLS, and its rules let nobody in without."""
     past_the_door = {mode: url_of(remote, mode, "", "127.0.0.1").replace(str(remote.door), str(remote.plain))
                      for mode in ("", "disable", "require")}  # fmt: skip
-    for mode in ("", "disable"):
-        assert "the server takes TLS alone: write sslmode=require" in refusal(past_the_door[mode])
+    assert "the server takes TLS alone: write sslmode=require" in refusal(past_the_door["disable"])
+    with pytest.raises(RlhfError, match=r"wrong credentials: .*; check user and password in"):  # TLS was tried
+        connect(past_the_door[""])
     assert "the server takes no TLS: turn it on there" in refusal(past_the_door["require"])
 
 

@@ -8,13 +8,12 @@ from functools import cache
 from typing import Any
 
 import dagster as dg
-from dagster._core.execution.plan.objects import ErrorSource
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from rlhf_assets.defs.automation.orphans import end_orphans
 from rlhf_assets.defs.automation.under_way import keep_apart, taken_pools
 from rlhf_assets.defs.partitions import FEEDBACK_LIMIT, ONE_RUN
-from rlhf_assets.defs.training_runs.run_history import said
+from rlhf_assets.defs.training_runs.run_history import interrupted, said
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.feedback.weeks import earlier
 
@@ -143,11 +142,6 @@ def only_refused(result: dg.ExecuteInProcessResult) -> bool:
     """Whether each step that failed had made its asset, so that nothing is wrong but what was made."""
     failed = {event.step_key for event in result.all_events if event.is_step_failure}
     return bool(failed) and failed <= {event.step_key for event in result.get_asset_materialization_events()}
-
-
-def interrupted(event: dg.DagsterEvent) -> bool:
-    """Whether this is a step that a person stopped, as by Ctrl-C."""
-    return event.is_step_failure and event.step_failure_data.error_source is ErrorSource.INTERRUPT
 
 
 def what_failed(event: dg.DagsterEvent) -> str:

@@ -23,18 +23,18 @@ TRAINED: dict[str, type[Settings]] = {
 LEARNT = ("train.parquet", "judge_train.parquet")
 
 
-def too_little_new(store: ArtifactStore, asset: str, week: str, data: Artifact) -> str | None:
-    """Why the week gets no model of that asset from that dataset; None where it gets one.
+def too_little_new(store: ArtifactStore, week: str, data: Artifact) -> str | None:
+    """Why the week gets no models from that dataset; None where it gets some.
 
-    Trained is where no earlier week has that model, where the settings have changed since, and in a week that has been
-    begun: by hand, by a run that is tried again, or because its votes have changed. The answer is the same for all that
-    a week trains, by the oldest of the last models: PPO needs the others of its own week, and if each waited for votes
-    of its own they might never come together.
+    Trained is where one of them was never made in an earlier week, where the settings have changed since, and in a week
+    that has been begun: by hand, by a run that is tried again, or because its votes have changed. The answer is the
+    same for all that a week trains, by the oldest of the last models: PPO needs the others of its own week, and if each
+    waited for votes of its own they might never come together.
     """
     if any(store.newest(each, week, IN_USE) for each in TRAINED):
         return None
     last = {each: made for each in TRAINED if (made := store.newest_before(each, week, IN_USE))}
-    if asset not in last or any(made.card.settings != own(each) for each, made in last.items()):
+    if len(last) < len(TRAINED) or any(made.card.settings != own(each) for each, made in last.items()):
         return None
     oldest = min(last.values(), key=lambda made: made.card.week)
     try:

@@ -38,7 +38,7 @@ def why_none(store: ArtifactStore, asset: str, week: str) -> str:
     made = store.of_week(asset, week)
     if not made:
         data = store.newest("reward_dataset", week)
-        if data and (reason := too_little_new(store, asset, week, data)):
+        if data and (reason := too_little_new(store, week, data)):
             return f"{asset} of week {week} was skipped: {reason}"
         return f"there is no {asset} of week {week}: it was skipped or never trained"
     card = made[-1].card

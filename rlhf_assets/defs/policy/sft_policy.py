@@ -51,7 +51,7 @@ def sft_policy(
         votes = load_dataset(data).train
     status = status_of(settings, data)
     if status != "experiment":
-        reason = too_little_new(store, "sft_policy", week, data) or made_meanwhile(context, store, week)
+        reason = too_little_new(store, week, data) or made_meanwhile(context, store, week)
         if reason:
             skip(context, week, reason)
             return

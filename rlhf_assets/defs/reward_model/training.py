@@ -56,7 +56,7 @@ def train(
     elif status_of(settings, data) == "experiment":
         reason = None
     else:
-        reason = too_little_new(store, asset, week, data) or made_meanwhile(context, store, week)
+        reason = too_little_new(store, week, data) or made_meanwhile(context, store, week)
     if reason:
         skip(context, week, reason)
         yield from untrained_results(asset, reason)

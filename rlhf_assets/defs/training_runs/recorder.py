@@ -19,8 +19,7 @@ from rlhf_assets.storage.promotions import PROMOTION
 from rlhf_assets.training_runs.record import RunRow, row_of
 
 REREAD = 1000  # events: they may become visible out of order; rows are idempotent
-PAGE = 1000  # runs read at a time, and more than REREAD can hold
-RECENT = 50_000  # events that a command's own tick looks back on, a hundred runs; older ones are the sensor's
+PAGE = 2 * REREAD  # runs read at a time: what is read again never fills a page
 BUDGET_SECONDS = 40.0  # of one tick; Dagster ends it at 60
 UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 ENDED = {
@@ -93,19 +92,16 @@ def record_run(instance: dg.DagsterInstance, run_id: str) -> None:
             upsert(connection, rows_of(instance, run, Artifacts().store))
 
 
-def record_runs(instance: dg.DagsterInstance) -> int:
-    """Write the rows of the newest runs, for a command that ran something itself; says how many changed."""
-    newest = instance.event_log_storage.get_maximum_record_id() or 0
-    return record_from(instance, max(0, newest - RECENT))
+def newest_event(instance: dg.DagsterInstance) -> int:
+    """The number of Dagster's newest event, for a command that is about to run something."""
+    return instance.event_log_storage.get_maximum_record_id() or 0
 
 
-def record_all(instance: dg.DagsterInstance) -> int:
-    """Write the rows of every run that Dagster knows, as when some were deleted; says how many changed."""
-    return record_from(instance, 0)
+def record_runs(instance: dg.DagsterInstance, since: int = 0) -> int:
+    """Write the rows of all runs that ended after that event, of every run that Dagster knows by default.
 
-
-def record_from(instance: dg.DagsterInstance, since: int) -> int:
-    """Tick until all is written."""
+    Returns how many rows changed.
+    """
     database, store, written, seen, before = Database(), Artifacts().store, 0, since, -1
     while seen != before:
         before = seen

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster import DagsterEventType as Event
 from dagster._core.events.log import EventLogEntry
-from dagster._core.execution.plan.objects import StepFailureData
+from dagster._core.execution.plan.objects import ErrorSource, StepFailureData
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -30,7 +30,6 @@ TOLD = {
     Event.ASSET_OBSERVATION,
 }
 Told = dict[Event, list[EventLogEntry]]
-INTERRUPTED = "DagsterExecutionInterruptedError"
 NEEDED = {"ppo_policy": ("reward_model", "judge_model")}  # models that keep another one from starting when refused
 CRASHED = "ChildProcessCrashException"
 OVER = {
@@ -169,13 +168,20 @@ def why_skipped_with(skips: Mapping[str, str]) -> str:
 
 def failure(entry: EventLogEntry) -> tuple[bool, str]:
     """Whether a person stopped it, and why it failed in one line without a traceback."""
-    data = entry.get_dagster_event().step_failure_data
-    if told := said(data):
+    event = entry.get_dagster_event()
+    if interrupted(event):
+        return True, "it was stopped where it ran"
+    if told := said(event.step_failure_data):
         return False, told
-    error = data.error
+    error = event.step_failure_data.error
     while error and error.cause:
         error = error.cause
-    return bool(error and error.cls_name == INTERRUPTED), (error.cls_name if error else None) or "unknown error"
+    return False, (error.cls_name if error else None) or "unknown error"
+
+
+def interrupted(event: dg.DagsterEvent) -> bool:
+    """Whether this is a step that was stopped, as by Ctrl-C or in the UI."""
+    return event.is_step_failure and event.step_failure_data.error_source is ErrorSource.INTERRUPT
 
 
 def first_of_chain(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, int]:
