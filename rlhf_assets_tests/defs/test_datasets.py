@@ -207,7 +207,7 @@ def test_the_ui_shows_the_columns_that_the_files_have(
 ) -> None:
     from rlhf_assets.definitions import defs
 
-    write_feedback(admin, WEEKS[:1], votes_a_week=60)
+    write_feedback(admin, {WEEKS[0]: 60})
     run(instance, FEEDBACK, WEEKS[:1])
     run(instance, ["reward_dataset", "policy_prompts"], WEEKS[:1])
     metadata = {spec.key.to_user_string(): spec.metadata for spec in defs().resolve_all_asset_specs()}

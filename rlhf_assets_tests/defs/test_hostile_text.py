@@ -16,13 +16,16 @@ from rlhf_assets.report import TEMPLATE, Table, page
 from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets_tests.commands.runner import json_lines, rlhf
 from rlhf_assets_tests.defs.feedback import write_feedback
-from rlhf_assets_tests.defs.world import environment, freshly_loaded
+from rlhf_assets_tests.defs.world import SETTINGS, environment, freshly_loaded
 
 WEEK = last_closed_week()
 HTML = "<script>fetch('//evil')</script><img src=x onerror=evil()>\"'><a href=javascript:evil()>"
 TEXT = f"TEXT{HTML} ![evil](https://evil/x.png) [evil](javascript:evil()) {{{{ 7 * 7 }}}}{{% raw %}}"
 NAME = f"[red]NAME[/]\x1b[2J\x1b]0;evil\x07\x9b2J\u202e{HTML}"
 TERMINAL = ("\x1b", "\x07", "\x9b", "\u202e")
+OURS = (  # what may be rendered: a picture of our making, links to weeks of assets and to runs
+    r"!\[\]\(data:image/png;base64,[A-Za-z0-9+/=]+\)|([a-z ,\n]*\[[a-z0-9_ -]+\]\(/(assets|runs)/[a-z0-9_?=&-]+\))+"
+)
 MADE = (
     "raw_message_feedback",
     "raw_step_feedback",
@@ -112,11 +115,12 @@ def told(server: Path, migrated: str, tmp_path_factory: pytest.TempPathFactory) 
         pytest.MonkeyPatch.context() as patch,
     ):
         admin_url = embedded_postgres.url(server, app)
-        settings = environment(folder, admin_url.replace("//postgres@", "//rlhf_pipeline@"), admin_url)
+        app_url = admin_url.replace("//postgres@", "//rlhf_pipeline@")
+        settings = environment(folder, app_url, admin_url, SETTINGS)
         settings |= {"RLHF_FIRST_WEEK": WEEK, "DAGSTER_HOME": str(folder / "dagster")}
         settings["DAGSTER_POSTGRES_URL"] = embedded_postgres.url(server, dagster_name).replace("://", "+psycopg2://")
         with psycopg.connect(admin_url) as connection:
-            write_feedback(connection, [WEEK], votes_a_week=250)
+            write_feedback(connection, {WEEK: 250})
             connection.execute("update public.users set segment = case segment when 'worker' then %s end", [NAME])
             connection.execute("update public.chats set query = query || %s, system_prompt = %s", [TEXT, TEXT])
             connection.execute("update public.messages set content = content || %s, model_version = %s", [TEXT, NAME])
@@ -149,7 +153,7 @@ def test_dagster_is_told_no_text_and_names_as_plain_text_alone(told: Told) -> No
     rendered = [value for _, value in told.metadata if isinstance(value, dg.MarkdownMetadataValue)]
     assert rendered
     for value in rendered:
-        assert re.fullmatch(r"!\[\]\(data:image/png;base64,[A-Za-z0-9+/=]+\)", value.md_str or "")
+        assert re.fullmatch(OURS, value.md_str or "")
     assert not any("NAME" in name for name, _ in told.metadata)
 
 

@@ -20,7 +20,7 @@ from rlhf_assets.webhook import WEBHOOK
 from rlhf_assets_tests.commands.runner import json_lines, rlhf
 from rlhf_assets_tests.defs.feedback import write_feedback
 from rlhf_assets_tests.defs.ui import accepts, ask, listening, ui, until
-from rlhf_assets_tests.defs.world import LAST, environment, freshly_loaded
+from rlhf_assets_tests.defs.world import LAST, SETTINGS, environment, freshly_loaded
 from rlhf_assets_tests.remote_server import RemoteServer, free_port, remote_server
 from rlhf_assets_tests.secret_search import SECRET, WRONG, in_database, in_files, traces
 
@@ -88,7 +88,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         remote.owner.execute(f"create role keeper login password '{SECRET}'")
         remote.owner.execute("alter database dagster owner to keeper")
         with psycopg.connect(found.superusers("app")) as connection:
-            write_feedback(connection, [LAST], votes_a_week=250)
+            write_feedback(connection, {LAST: 250})
         tls = {"sslmode": "verify-full", "sslrootcert": remote.root}
         secrets = {
             PIPELINE: remote.url("rlhf_pipeline", SECRET, "app", **tls),
@@ -97,7 +97,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
             WEBHOOK: f"http://127.0.0.1:{free_port()}/hook/{quote(SECRET)}",
         }
         write_env(folder / ".env", secrets)
-        settings = environment(folder, secrets[PIPELINE], secrets[ADMIN])
+        settings = environment(folder, secrets[PIPELINE], secrets[ADMIN], SETTINGS)
         settings |= {**secrets, "RLHF_FIRST_WEEK": LAST, "DAGSTER_HOME": str(folder / "dagster")}
         patch.chdir(folder)
         with freshly_loaded(settings), console(folder / "console.log"):
