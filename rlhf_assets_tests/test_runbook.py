@@ -59,16 +59,18 @@ def test_dagsters_database_is_dumped_restored_and_brought_up_to_date(fresh_home:
 
     rlhf_here = f'rlhf() {{ {sys.executable} -c "from rlhf_assets.cli import app; app()" "$@"; }}\n'
     one = "rlhf backfill --assets raw_step_feedback --local --from 2026-01-{0} --to 2026-01-{0}\n"
-    dump = block("Keep it running")
-    restore = block("Restore Dagster's database").split("make ui")[0]
+    dump, restore = block("Keep it running"), block("Restore Dagster's database").removesuffix("make ui\n")
     assert "pg_dump" in dump
     assert "pg_restore" in restore
     shell(rlhf_here + "rlhf up\n" + one.format("04") + dump)
-    empty = 'psql() { "$bin/psql" -qd "${DAGSTER_POSTGRES_URL/+psycopg2/}" "$@"; }\n'
-    lose = "psql -c 'drop schema public cascade' -c 'create schema public'\n"
-    bin_and_env = "\n".join(line for line in dump.splitlines() if "pg_dump" not in line) + "\n"
-    shell(rlhf_here + bin_and_env + empty + one.format("11") + lose)
-    said = shell(rlhf_here + bin_and_env + restore)
+    find = "".join(line + "\n" for line in dump.splitlines() if line.startswith(("url=", "bin=")))
+    shell(
+        rlhf_here
+        + one.format("11")
+        + find
+        + """"$bin/psql" -qd "$url" -c 'drop schema public cascade; create schema public'"""
+    )
+    said = shell(rlhf_here + restore)
     assert said.splitlines()[0].split() == ["1", "raw_step_feedback"]
     weeks = "select partition from event_logs where dagster_event_type = 'ASSET_MATERIALIZATION' order by id"
-    assert shell(bin_and_env + empty + f'psql -Atc "{weeks}"').split() == ["2026-01-04", "2026-01-11"]
+    assert shell(f'{find}"$bin/psql" -Atd "$url" -c "{weeks}"').split() == ["2026-01-04", "2026-01-11"]

@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage import embedded_postgres
+from rlhf_assets.storage.environment import load_env
 from rlhf_assets.storage.home import home
 from rlhf_assets.storage.tls import mend_tls
 
@@ -35,6 +36,12 @@ def admin_url() -> str:
 def dagster_url() -> str:
     """Dagster's own database, in the form that SQLAlchemy and dagster-postgres take."""
     return os.environ.get(DAGSTER) or embedded_url("dagster", "postgres").replace("://", "+psycopg2://", 1)
+
+
+def plain_dagster_url() -> str:
+    """The same as PostgreSQL's own programs take it, with what `.env` says: for backups."""
+    load_env()
+    return plain(dagster_url())
 
 
 def assistant_url(name: str, other: str, user: str) -> str:
