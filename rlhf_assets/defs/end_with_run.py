@@ -1,6 +1,7 @@
 """A step ends with its run, also one that hears no signal, as in a hung driver or in a shell that nobody watches."""
 
 import logging
+import multiprocessing
 import os
 import signal
 import threading
@@ -16,10 +17,12 @@ LOOK_SECONDS = 30.0  # between two looks at the run, and what a step then has to
 
 @contextmanager
 def ended_with_run(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Inside, this process is killed soon after its run has ended: canceled, past its time limit, or given up.
+    """Inside, this process is killed soon after its run has ended: canceled, past its time limit, or given up; and at
+    once when the run's own process is gone.
 
     Dagster frees a pool's slot when a run has ended, not its device: two trainings would share it.
     """
+    threading.Thread(target=kill_without_parent, name="ended with the run's process", daemon=True).start()
     done = threading.Event()
     watch = threading.Thread(target=kill_once_ended, args=(instance, run_id, done), name="ended with run", daemon=True)
     watch.start()
@@ -36,6 +39,13 @@ def kill_once_ended(instance: dg.DagsterInstance, run_id: str, done: threading.E
         if not done.wait(LOOK_SECONDS):
             log.critical("run %s has been ended, and this process, which still worked for it, ends too", run_id)
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_without_parent() -> None:
+    """A step has a process of its own, which Dagster's run process would leave behind when it is killed."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:
