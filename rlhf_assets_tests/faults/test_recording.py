@@ -1,7 +1,7 @@
 """The faults of the write-back: that all are there, and one of them for real."""
 
-from faults.recorder_world import servers
-from faults.recording import faults
+from faults.recording.__main__ import faults
+from faults.recording.world import servers
 from faults.table import tried
 
 PROMISED = (

@@ -16,7 +16,7 @@ from faults.attempts import PATIENCE, attempt
 from faults.deployment import Deployment
 from faults.stages import GONE_ON, REWARD, checkpoint_stands, compared, half_written, held_open, result
 
-CODE = Path(__file__).parents[1]
+CODE = Path(__file__).parents[2]
 LAUNCH = [argument for argument in REWARD.command if argument != "--local"]
 NO_RETRY = 60  # seconds after a run's end in which the daemon should have launched it again; it looks every few
 

@@ -19,9 +19,9 @@ from unittest.mock import patch
 import dagster as dg
 import psycopg
 
-from faults import recorder_defects as defects
-from faults.recorder_runs import hours_off, retried, trained, under_way
-from faults.recorder_world import Row, World, ask, changes, daemon, differences, killed, servers, until
+from faults.recording import defects
+from faults.recording.runs import hours_off, retried, trained, under_way
+from faults.recording.world import Row, World, ask, changes, daemon, differences, killed, servers, until
 from faults.table import Fault, show, tried
 from rlhf_assets.storage import embedded_postgres
 from rlhf_assets_tests.commands.runner import rlhf

@@ -11,8 +11,8 @@ from multiprocessing.context import ForkProcess
 
 from faults import defects
 from faults.deployment import Deployment, deployed
-from faults.killed_step import KilledStep
-from faults.lacks import Lack, held, wait_for
+from faults.resources.killed_step import KilledStep
+from faults.resources.lacks import Lack, held, wait_for
 from faults.stages import CLEANING, EVALUATION, EXTRACTION, REWARD, checkpoint_stands, folders, make
 from faults.table import Fault, show, tried
 from rlhf_assets.storage import embedded_postgres

@@ -15,7 +15,7 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import ModuleTarget
 
-from faults.launch_deployment import Deployment, ticks_of, until
+from faults.launch_paths.deployment import Deployment, ticks_of, until
 from rlhf_assets.commands.instance import open_instance
 from rlhf_assets.feedback.weeks import bounds
 from rlhf_assets_tests.defs.world import WEEKS

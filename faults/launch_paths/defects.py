@@ -13,7 +13,7 @@ import pytest
 from dagster import DagsterEventType as Event
 from dagster._core.storage.tags import PARTITION_NAME_TAG, SCHEDULED_EXECUTION_TIME_TAG
 
-from faults.launch_deployment import Deployment, ticks_of
+from faults.launch_paths.deployment import Deployment, ticks_of
 from rlhf_assets.feedback.weeks import last_closed_week
 
 Defect = Callable[[Deployment, pytest.MonkeyPatch], None]

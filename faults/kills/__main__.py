@@ -14,9 +14,9 @@ from rich.table import Table
 
 from faults import defects
 from faults.deployment import Deployment, deployed
-from faults.killed_from_outside import KilledFromOutside
-from faults.killed_stages import CHECKPOINT, OF_ARTIFACTS, PLACES, TRAINING, Kills
-from faults.retried_by_daemon import RetriedByDaemon
+from faults.kills.killed_from_outside import KilledFromOutside
+from faults.kills.killed_stages import CHECKPOINT, OF_ARTIFACTS, PLACES, TRAINING, Kills
+from faults.kills.retried_by_daemon import RetriedByDaemon
 from faults.stages import CLEANING, EVALUATION, EXTRACTION, PPO, REWARD, make
 from faults.table import Fault, show, tried
 

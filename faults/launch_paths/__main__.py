@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from dagster import DagsterEventType as Event
 
-from faults import launch_defects as defects
-from faults import launches as ways
-from faults.launch_deployment import Deployment, deployed, served, until
-from faults.launch_rows import wrong
-from faults.launches import Launched
+from faults.launch_paths import defects
+from faults.launch_paths import launches as ways
+from faults.launch_paths.deployment import Deployment, deployed, served, until
+from faults.launch_paths.launches import Launched
+from faults.launch_paths.rows import wrong
 from faults.table import Check, Fault, show, tried
 
 TICKS = 120.0  # seconds in which the recorder must have written a row: four of its ticks

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from faults.launch_deployment import Deployment
-from faults.launches import TYPES, Launched
+from faults.launch_paths.deployment import Deployment
+from faults.launch_paths.launches import TYPES, Launched
 from rlhf_assets.storage.card import Card
 
 CLOSE = 1.0  # seconds between a step's start in Dagster's own statistics and in the row

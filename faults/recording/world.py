@@ -23,7 +23,7 @@ from rlhf_assets.commands.instance import CONFIGURATION
 from rlhf_assets.storage import embedded_postgres
 from rlhf_assets.storage.migrations import local_baseline, migrate
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 PATIENCE = 300  # seconds that a daemon may take for a few ticks; it makes one each half minute
 
 COPY = (
@@ -162,7 +162,7 @@ def ask(server: Path, *statements: str) -> None:
 @contextmanager
 def daemon(world: World) -> Iterator[subprocess.Popen[bytes]]:
     """Dagster's daemon with the recorder's code server, which it takes with it when it is killed."""
-    command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "faults.recorder_location"]
+    command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "faults.recording.location"]
     with (world.folder / "daemon.log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603
             command, cwd=world.folder, stdout=log, stderr=log, start_new_session=True

@@ -12,7 +12,7 @@ import psycopg
 from faults import defects
 from faults.attempts import attempt, nothing
 from faults.deployment import Deployment
-from faults.killed_from_outside import training
+from faults.kills.killed_from_outside import training
 from faults.stages import GONE_ON, REWARD, compared, half_written, held_open, result
 
 SAID = "the step's process was killed, most often because the machine had too little memory left"

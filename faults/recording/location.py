@@ -4,14 +4,14 @@ import os
 
 import dagster as dg
 
-from faults import recorder_defects
+from faults.recording import defects
 from rlhf_assets.defs.resources import Artifacts, Database
 from rlhf_assets.defs.training_runs import recorder
 from rlhf_assets_tests.defs.small_models import ASSETS
 
 recorder.REREAD = 0  # as in every check
-if planted := os.environ.get(recorder_defects.IN_DAEMON):
-    getattr(recorder_defects, planted)().__enter__()
+if planted := os.environ.get(defects.IN_DAEMON):
+    getattr(defects, planted)().__enter__()
 
 defs = dg.Definitions(
     assets=ASSETS,

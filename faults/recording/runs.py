@@ -11,7 +11,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run, execute_run_iterator
 from dagster._core.storage.tags import RETRY_NUMBER_TAG
 
-from faults.recorder_world import Expected, World
+from faults.recording.world import Expected, World
 from rlhf_assets_tests.defs.small_models import JOB, WEEK, launch, sft_policy
 
 
