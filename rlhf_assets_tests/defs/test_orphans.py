@@ -1,11 +1,13 @@
 """Runs whose process was killed, and how it is known."""
 
+import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import dagster as dg
@@ -14,7 +16,7 @@ from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._core.test_utils import create_run_for_test, instance_for_test
 
 from rlhf_assets.defs.automation.launch import what_failed
-from rlhf_assets.defs.automation.orphans import PROCESS, end_orphans
+from rlhf_assets.defs.automation.orphans import PROCESS, end_orphans, process_of_this
 from rlhf_assets.defs.resources import Artifacts
 
 HERE = socket.gethostname()
@@ -85,6 +87,33 @@ def test_a_run_that_ends_while_it_is_looked_at_has_ended_well(
     monkeypatch.setattr("rlhf_assets.defs.automation.orphans.alive", ends)
     end_orphans(instance)
     assert instance.get_run_by_id(run).status is DagsterRunStatus.SUCCESS
+
+
+def made_here(tags: dict[str, str], noted: Connection) -> None:
+    """One run in this process, which another one has started, as `rlhf demo` does with its stages."""
+
+    @dg.asset
+    def made(artifacts: Artifacts) -> None: ...
+
+    with instance_for_test() as instance:
+        run = dg.materialize([made], instance=instance, resources={"artifacts": Artifacts()}, tags=tags).run_id
+        noted.send((os.getpid(), run, instance.get_run_by_id(run).tags[PROCESS]))
+
+
+def in_a_process_of_its_own(noted: Connection, launched_here: bool) -> None:
+    made_here({PROCESS: process_of_this()} if launched_here else {}, noted)
+
+
+@pytest.mark.parametrize("launched_here", [True, False])
+def test_a_run_in_a_process_that_another_one_started_is_that_processs_where_it_was_launched_there(
+    launched_here: bool,
+) -> None:
+    ours, theirs = multiprocessing.Pipe()
+    started = multiprocessing.get_context("spawn").Process(target=in_a_process_of_its_own, args=(theirs, launched_here))
+    started.start()
+    process, run, tag = ours.recv()
+    started.join()
+    assert tag == f"{HERE} {process if launched_here else os.getpid()} {run}"
 
 
 def test_a_step_notes_the_process_of_its_own_run(instance: dg.DagsterInstance) -> None:

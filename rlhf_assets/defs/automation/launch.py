@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from rlhf_assets.defs.automation.orphans import end_orphans
+from rlhf_assets.defs.automation.orphans import PROCESS, end_orphans, process_of_this
 from rlhf_assets.defs.automation.under_way import keep_apart, taken_pools
 from rlhf_assets.defs.partitions import FEEDBACK_LIMIT, ONE_RUN
 from rlhf_assets.defs.training_runs.run_history import interrupted, said
@@ -82,11 +82,12 @@ def materialize_weeks(
             log.info("run %d of %d: %s", number, len(parts), first if first == last else f"{first} to {last}")
         for taken in taken_pools(instance, pools):
             log.warning("%s; what needs it here waits until then", taken)
+        here = {PROCESS: process_of_this()}
         if first == last:
-            result = job.execute_in_process(partition_key=first, **how)
+            result = job.execute_in_process(partition_key=first, tags=here, **how)
         else:
             over = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
-            result = job.execute_in_process(tags=over, **how)
+            result = job.execute_in_process(tags=here | over, **how)
         done &= succeeded(result)
         if any(interrupted(event) for event in result.all_events):
             instance.report_run_canceled(result.dagster_run, "stopped where it ran")  # else it would count as failed

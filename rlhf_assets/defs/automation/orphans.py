@@ -15,11 +15,17 @@ PROCESS = "rlhf/process"  # tag of a run: its host, its process, and itself, sin
 UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
+def process_of_this() -> str:
+    """Host and process, with which a run is tagged that is launched to run in this one."""
+    return f"{socket.gethostname()} {os.getpid()}"
+
+
 def note_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     """Tag the run of this step with its process: the one that started the step's own, where each step has one."""
-    started_by = multiprocessing.parent_process()
-    tag = f"{socket.gethostname()} {started_by.pid if started_by else os.getpid()} {run.run_id}"
-    if run.tags.get(PROCESS) != tag:
+    started_by, noted = multiprocessing.parent_process(), run.tags.get(PROCESS, "")
+    launched_here = noted.split()[:2] == process_of_this().split()
+    process = f"{socket.gethostname()} {started_by.pid}" if started_by and not launched_here else process_of_this()
+    if noted != (tag := f"{process} {run.run_id}"):
         instance.add_run_tags(run.run_id, {PROCESS: tag})
 
 
