@@ -54,7 +54,7 @@ class Card(BaseModel):
     seeds: dict[str, int] = Field(default_factory=dict)
     code_version: str = ""
     files: dict[Below, str] = Field(default_factory=dict)  # name -> sha256
-    content_hash: str = Field("", pattern="^[0-9a-f]*$")  # names a folder of downloads
+    content_hash: str = Field("", pattern="^[0-9a-f]+$")  # names a folder of downloads
     counts: dict[str, int] = Field(default_factory=dict)
     figures: dict[str, Any] = Field(default_factory=dict)
     reasons: list[str] = Field(default_factory=list)  # why rejected, or who decided and why
