@@ -5,6 +5,7 @@ planted in it, which the check has to notice.
 """
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -12,6 +13,8 @@ from dataclasses import asdict, dataclass
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+log = logging.getLogger(__name__)
 
 Check = Callable[[], list[str]]  # what is wrong, a line each
 
@@ -43,11 +46,16 @@ class Row:
 
 
 def tried(faults: Iterable[Fault]) -> Iterator[Row]:
-    """Each fault as it is, then with its defect."""
+    """Each fault as it is, then with its defect; a check that breaks has noticed nothing, and hides no other."""
     for fault in faults:
-        wrong = fault.check()
-        with fault.plant():
-            noticed = fault.check()
+        noticed: list[str] = []
+        try:
+            wrong = fault.check()
+            with fault.plant():
+                noticed = fault.check()
+        except Exception as error:
+            log.exception("the check of %s broke", fault.name)
+            wrong = [f"the check broke: {type(error).__name__}"]
         yield Row(fault.name, fault.expected, wrong, fault.planted, noticed[0] if noticed else "")
 
 

@@ -38,9 +38,10 @@ class KilledFromOutside:
         with training(deployment) as process:
             os.killpg(process.pid, signal.SIGKILL)
         self.tick()
-        if wrong := half_written(deployment) + held_open():
+        wrong = half_written(deployment) + held_open()
+        retry = attempt(REWARD.command, deployment.log)  # in any case: its checkpoint is in others' way
+        if wrong:
             return wrong
-        retry = attempt(REWARD.command, deployment.log)
         if retry.code != 0:
             return [f"the retry {retry.how}"]
         wrong = [] if GONE_ON in retry.said else ["the retry started anew"]

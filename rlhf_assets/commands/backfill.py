@@ -11,6 +11,7 @@ from rlhf_assets.commands.output import AsJson, print_json
 from rlhf_assets.commands.weeks import week_option
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.feedback.weeks import first_week, last_closed_week, weeks_between
+from rlhf_assets.progress import duration
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NEEDED = {  # without which assets fail; without a model they are skipped, which says why
+    "raw_message_feedback", "raw_step_feedback", "clean_feedback", "quarantined_feedback",
+    "reward_dataset", "policy_prompts",
+}  # fmt: skip
 FEEDBACK = ["raw_message_feedback", "raw_step_feedback", "clean_feedback", "quarantined_feedback", "feedback_audit"]
 
 
@@ -62,7 +67,7 @@ def backfill(
     if first and last and last < first:
         raise typer.BadParameter(f"--to {last} lies before --from {first}")
     from rlhf_assets.defs.automation.launch import daemon_alive, materialize_weeks, request_backfill
-    from rlhf_assets.defs.automation.plan import weeks_without
+    from rlhf_assets.defs.automation.plan import missing_inputs, weeks_without
     from rlhf_assets.defs.resources import Artifacts
     from rlhf_assets.defs.training_runs.recorder import newest_event, record_runs
 
@@ -80,6 +85,8 @@ def backfill(
             return show_plan(instance, store, names, weeks, report, as_json)
         if not weeks:
             report["success"] = True
+        elif lacking := {name: of for name, of in missing_inputs(store, names, weeks).items() if name in NEEDED}:
+            raise RlhfError("; ".join(is_missing(name, without) for name, without in lacking.items()))
         elif local:
             before = newest_event(instance)
             report["success"] = materialize_weeks(instance, names, weeks)
@@ -116,6 +123,10 @@ def told(weeks: list[str]) -> str:
     return f"week {weeks[0]}" if len(weeks) == 1 else f"{len(weeks)} weeks from {weeks[0]} on"
 
 
+def is_missing(asset: str, weeks: list[str]) -> str:
+    return f"{asset} of {told(weeks)} is missing; make it first, or name it in --assets too"
+
+
 def show_plan(
     instance: "DagsterInstance",
     store: "ArtifactStore",
@@ -137,11 +148,11 @@ def show_plan(
         return print_json({**report, **plan})
     if not weeks:
         return typer.echo(f"nothing to do: every closed week has {', '.join(names)}")
-    how_long = "nobody knows how long" if about is None else f"about {about / 60:.1f} minutes"
+    how_long = "nobody knows how long" if about is None else f"about {duration(about)}"
     typer.echo(f"would make {', '.join(made)}")
     typer.echo(f"weeks: {len(weeks)}, from {weeks[0]} to {weeks[-1]}; runs: {runs}; {how_long}")
     for asset, without in missing.items():
-        typer.echo(f"{asset} of {told(without)} is missing; make it first, or name it in --assets too")
+        typer.echo(is_missing(asset, without))
 
 
 def cancel_backfill(backfill_id: str, as_json: bool) -> None:

@@ -20,9 +20,9 @@ def dagster_home() -> Path:
 
     folder = Path(os.environ.get("DAGSTER_HOME") or home() / "dagster")
     link = folder / CONFIGURATION.name
-    if not link.exists():
+    if not link.exists() or (link.is_symlink() and link.resolve() != CONFIGURATION.resolve()):
         folder.mkdir(parents=True, exist_ok=True)
-        link.unlink(missing_ok=True)  # one that points to where the project was before
+        link.unlink(missing_ok=True)  # one that points to where the project was before, or was copied from
         link.symlink_to(CONFIGURATION)
     return folder
 

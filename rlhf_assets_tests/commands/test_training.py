@@ -116,7 +116,11 @@ def test_a_refused_model_is_one_line_and_a_completed_row_feeds_no_policy_and_end
     assert {row["metrics"]["gate"] for row in rows} == {"rejected"}
     assert all("fewer than 1000" in row["metrics"]["reasons"][0] for row in rows)
 
-    policy = rlhf("backfill", "--from", WEEK, "--to", WEEK, "--assets", "ppo_policy", "--local")
+    one = ("--from", WEEK, "--to", WEEK, "--local", "--assets")
+    early = rlhf("backfill", *one, "ppo_policy")
+    assert early.exit_code == 1
+    assert early.stderr == (f"policy_prompts of week {WEEK} is missing; make it first, or name it in --assets too\n")
+    policy = rlhf("backfill", *one, "policy_prompts,ppo_policy")
     assert policy.exit_code == 0
     assert policy.stdout.splitlines()[-1].startswith(f"ppo_policy was not made, or not to be used, for week {WEEK};")
     assert f"no reward_model of week {WEEK} is accepted; the newest one is rejected (its test votes" in policy.stderr
