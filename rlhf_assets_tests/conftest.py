@@ -38,6 +38,7 @@ OURS = (
     "RLHF_FIRST_WEEK",
     "RLHF_GOLD",
     "RLHF_SETTINGS",
+    "RLHF_ALERT_WEBHOOK",
 )
 
 

@@ -1,5 +1,6 @@
 """Commands around the databases: start and stop the embedded one, migrate, and check that everything is in place."""
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from rlhf_assets.printable import printable
 if TYPE_CHECKING:
     from rlhf_assets.storage.doctor import Finding
 
+log = logging.getLogger(__name__)
+
 
 def up() -> None:
     """Start the embedded PostgreSQL, migrate it and write .env.
@@ -28,6 +31,12 @@ def up() -> None:
               dagster asset list -m rlhf_assets.definitions
     """
     embedded = bring_up()
+    if others := embedded_elsewhere(embedded):
+        log.warning(
+            "%s of .env lead to the embedded PostgreSQL of another folder; if this one was copied from there, delete "
+            "these lines and run `rlhf up` again",
+            ", ".join(others),
+        )
     if embedded:
         typer.echo(f"the embedded PostgreSQL is up; .env says where: {', '.join(embedded)}")
     else:
@@ -68,12 +77,24 @@ def bring_up() -> list[str]:
     return list(own)
 
 
+def embedded_elsewhere(here: list[str]) -> list[str]:
+    """The settings, but those that lead here, which name an embedded server: that of a project beside this one."""
+    from rlhf_assets.storage.database import ADMIN, DAGSTER, PIPELINE
+
+    named = {name: os.environ.get(name, "") for name in (PIPELINE, ADMIN, DAGSTER) if name not in here}
+    return [name for name, url in named.items() if _embedded_folder(url).name == "postgres"]
+
+
+def _embedded_folder(url: str) -> Path:
+    """Where the socket of a URL lies, if it is one's."""
+    return Path(unquote(url.partition("?host=")[2]))
+
+
 def _is_elsewhere(setting: str | None, embedded: str) -> bool:
     """Whether a setting names another database than the embedded one, here or where the project was moved from."""
     if not setting or setting == embedded:
         return False
-    database, _, host = setting.partition("?host=")
-    folder = Path(unquote(host))
+    database, folder = setting.partition("?host=")[0], _embedded_folder(setting)
     like_ours = folder.name == "postgres" or folder.name.startswith("rlhf-")
     return folder.is_dir() or not like_ours or database != embedded.partition("?host=")[0]
 
@@ -136,7 +157,7 @@ def doctor(as_json: AsJson = False) -> None:
     """
     from rlhf_assets.storage.doctor import checkup
 
-    findings = [*checkup(), automation()]
+    findings = [*checkup(), automation(), alerts()]
     healthy = all(finding.ok is not False for finding in findings)
     if as_json:
         print_json({"ok": healthy, "findings": [vars(finding) for finding in findings]})
@@ -155,6 +176,19 @@ def doctor(as_json: AsJson = False) -> None:
         Console().print(table)
     if not healthy:
         raise typer.Exit(1)
+
+
+def alerts() -> "Finding":
+    """Whether anybody is told of what goes wrong."""
+    from rlhf_assets.storage.doctor import Finding
+    from rlhf_assets.webhook import WEBHOOK
+
+    url = os.environ.get(WEBHOOK)
+    if not url:
+        return Finding("alerts", None, "nobody is told when a Sunday fails", f"set {WEBHOOK} to a chat's webhook")
+    if not url.startswith(("https://", "http://")):
+        return Finding("alerts", False, f"{WEBHOOK} is no http URL", "copy the webhook's URL once more")
+    return Finding("alerts", True, f"{WEBHOOK} is set")
 
 
 def automation() -> "Finding":

@@ -54,3 +54,16 @@ def test_dagsters_home_reads_the_projects_configuration_also_after_a_move(
     link.unlink()
     link.write_text("# a person's own")
     assert (dagster_home() / "dagster.yaml").read_text() == "# a person's own"
+
+
+def test_a_copied_project_takes_its_own_dagster_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "beside.yaml").write_text("telemetry: {enabled: true}")
+    link = tmp_path / "dagster.yaml"
+    link.symlink_to(tmp_path / "beside.yaml")
+    dagster_home()
+    assert link.resolve() == CONFIGURATION.resolve()
+    link.unlink()
+    link.write_text("a person's own")
+    dagster_home()
+    assert link.read_text() == "a person's own"

@@ -14,6 +14,8 @@ import psycopg
 import pytest
 from dotenv import dotenv_values
 
+from rlhf_assets.commands.server import embedded_elsewhere
+from rlhf_assets.storage import embedded_postgres
 from rlhf_assets_tests.commands.runner import rlhf
 
 RLHF = Path(sys.executable).with_name("rlhf")
@@ -109,9 +111,24 @@ def test_doctor_says_what_is_wrong_and_exits_1_only_then(
     report = json.loads(well.stdout)
     assert (well.exit_code, report["ok"]) == (0, True), report
     assert "no daemon runs" in next(one["detail"] for one in report["findings"] if one["name"] == "automation")
+    assert [one["ok"] for one in report["findings"] if one["name"] == "alerts"] == [None]
+    for url, ok in (("hooks.example.com/typo", False), ("https://hooks.example.com/secret", True)):
+        monkeypatch.setenv("RLHF_ALERT_WEBHOOK", url)
+        told = json.loads(rlhf("doctor", "--json").stdout)["findings"]
+        assert [one["ok"] for one in told if one["name"] == "alerts"] == [ok]
+        assert url not in str(told)
+    monkeypatch.delenv("RLHF_ALERT_WEBHOOK")
     admin.execute("drop table public.rlhf_training_runs cascade")
     ill = rlhf("doctor")
     assert ill.exit_code == 1
     assert "rlhf_training_runs" in ill.stdout
     assert "rlhf migrate" in ill.stdout
     assert "…" not in ill.stdout, "something is cut in 80 columns"
+
+
+def test_settings_copied_from_a_project_beside_this_one_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = embedded_postgres.url(Path("/another/.rlhf"), "dagster").replace("://", "+psycopg2://")
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", beside)
+    monkeypatch.setenv("SUPABASE_DB_URL", "postgresql://somebody@db.example.org/postgres")
+    assert embedded_elsewhere([]) == ["DAGSTER_POSTGRES_URL"]
+    assert embedded_elsewhere(["DAGSTER_POSTGRES_URL"]) == []

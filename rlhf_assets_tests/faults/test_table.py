@@ -53,3 +53,15 @@ def test_one_red_check_fails_the_table(red: Fault, said: str, capsys: pytest.Cap
 
 def test_no_check_at_all_is_red() -> None:
     assert show("them", []) == 1
+
+
+def test_a_check_that_breaks_is_red_and_hides_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    def breaks() -> list[str]:
+        if not BROKEN:
+            return []
+        raise ZeroDivisionError
+
+    assert show("them", tried([Fault("a fault", "", breaks, "two rows", broken), fault(finds=True)])) == 1
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (told["green"], told["of"]) == (1, 2)
+    assert [row["wrong"] for row in told["rows"]] == [["the check broke: ZeroDivisionError"], []]
