@@ -120,7 +120,7 @@ def told(server: Path, migrated: str, tmp_path_factory: pytest.TempPathFactory) 
         settings |= {"RLHF_FIRST_WEEK": WEEK, "DAGSTER_HOME": str(folder / "dagster")}
         settings["DAGSTER_POSTGRES_URL"] = embedded_postgres.url(server, dagster_name).replace("://", "+psycopg2://")
         with psycopg.connect(admin_url) as connection:
-            write_feedback(connection, {WEEK: 250})
+            write_feedback(connection, {WEEK: 600})  # each side has enough of every segment
             connection.execute("update public.users set segment = case segment when 'worker' then %s end", [NAME])
             connection.execute("update public.chats set query = query || %s, system_prompt = %s", [TEXT, TEXT])
             connection.execute("update public.messages set content = content || %s, model_version = %s", [TEXT, NAME])
