@@ -132,7 +132,7 @@ def told(server: Path, migrated: str, tmp_path_factory: pytest.TempPathFactory) 
             line = {"query": TEXT, "response": TEXT, "feedback_score": NAME, "segment": NAME}
             said = {"import": rlhf("import", "-", stdin=json_lines(line)).output}
             said["backfill"] = rlhf("backfill", "--from", WEEK, "--to", WEEK, "--local").output
-            said["train"] = rlhf("train", "reward").output
+            said["train"] = rlhf("train", "reward", "--epochs", 3).output  # an experiment ends no run, whatever it is
             said["backfill prompts"] = rlhf(
                 "backfill", "--from", WEEK, "--to", WEEK, "--assets", "policy_prompts", "--local"
             ).output
