@@ -1,9 +1,9 @@
 """A few weeks of generated feedback in a real database, which tiny models can learn: kind words are rated well."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 
@@ -20,12 +20,13 @@ TOPICS = (
 def write_feedback(connection: psycopg.Connection, votes: Mapping[str, int], seed: int = 0) -> None:
     """So many ratings a week of answers by 40 people, one in four on a step; every rating is honest and plain."""
     draw = random.Random(seed)  # noqa: S311
-    people = [uuid4() for _ in range(40)]
+    ids = drawn_ids(seed)
+    people = [next(ids) for _ in range(40)]
     tables: dict[str, list[dict[str, object]]] = {name: [] for name in COLUMNS}
     tables["users"] = [{"id": person, "segment": draw.choice(("worker", "student"))} for person in people]
     for week, number in votes.items():
         for _ in range(number):
-            add_vote(tables, draw, draw.choice(people), bounds(week)[0] + timedelta(hours=draw.uniform(1, 160)))
+            add_vote(tables, draw, ids, draw.choice(people), bounds(week)[0] + timedelta(hours=draw.uniform(1, 160)))
     with connection.transaction():
         for name, columns in COLUMNS.items():
             with connection.cursor().copy(f"copy public.{name} ({', '.join(columns)}) from stdin") as copy:
@@ -42,9 +43,22 @@ COLUMNS = {
 }
 
 
-def add_vote(tables: dict[str, list[dict[str, object]]], draw: random.Random, person: UUID, moment: object) -> None:
+def drawn_ids(seed: int) -> Iterator[UUID]:
+    """By the seed, since people are split into training and test by their ids."""
+    draw = random.Random(f"ids {seed}")  # noqa: S311
+    while True:
+        yield UUID(int=draw.getrandbits(128), version=4)
+
+
+def add_vote(
+    tables: dict[str, list[dict[str, object]]],
+    draw: random.Random,
+    ids: Iterator[UUID],
+    person: UUID,
+    moment: object,
+) -> None:
     """A chat of one question and one answer of a single step, and one person's rating of the answer or the step."""
-    chat, message, step = uuid4(), uuid4(), uuid4()
+    chat, message, step, question, rating = (next(ids) for _ in range(5))
     words = draw.randint(4, 9)
     kind = draw.randint(0, words)
     answer = " ".join(draw.sample([*draw.choices(KIND, k=kind), *draw.choices(UNKIND, k=words - kind)], words))
@@ -53,7 +67,7 @@ def add_vote(tables: dict[str, list[dict[str, object]]], draw: random.Random, pe
     rated: dict[str, object] = {"step_id": step} if draw.random() < 0.25 else {"message_id": message}
     made = {"created_at": moment}
     tables["chats"].append({"id": chat, "user_id": person, "query": query, **made})
-    tables["messages"].append({"id": uuid4(), "chat_id": chat, "role": "user", "content": query, **made})
+    tables["messages"].append({"id": question, "chat_id": chat, "role": "user", "content": query, **made})
     later = {"created_at": moment + timedelta(minutes=1)}  # type: ignore[operator]
     tables["messages"].append({"id": message, "chat_id": chat, "role": "assistant", "content": answer, **later})
     tables["reasoning_steps"].append(
@@ -61,5 +75,5 @@ def add_vote(tables: dict[str, list[dict[str, object]]], draw: random.Random, pe
     )
     thumb = {1: "negative", 2: "negative", 3: None, 4: "positive", 5: "positive"}[score]
     tables["chat_feedback"].append(
-        {"id": uuid4(), "user_id": person, "feedback": thumb, "feedback_score": score, **rated, **later}
+        {"id": rating, "user_id": person, "feedback": thumb, "feedback_score": score, **rated, **later}
     )
