@@ -12,7 +12,7 @@ from unittest.mock import patch
 import dagster as dg
 
 from rlhf_assets.defs.resources import Artifacts, Database
-from rlhf_assets.defs.training_runs import recorder
+from rlhf_assets.defs.training_runs import recorder, run_ends
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets.training_runs import record, upsert
@@ -101,4 +101,4 @@ def trusts_the_database() -> Planted:
 
 def reconciles_only_news() -> Planted:
     everything = recorder.record_runs
-    return patch.object(recorder, "record_runs", lambda instance: everything(instance, recorder.newest_event(instance)))
+    return patch.object(recorder, "record_runs", lambda instance: everything(instance, run_ends.newest_event(instance)))

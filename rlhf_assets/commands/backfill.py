@@ -69,7 +69,8 @@ def backfill(
     from rlhf_assets.defs.automation.launch import daemon_alive, materialize_weeks, request_backfill
     from rlhf_assets.defs.automation.plan import missing_inputs, weeks_without
     from rlhf_assets.defs.resources import Artifacts
-    from rlhf_assets.defs.training_runs.recorder import newest_event, record_runs
+    from rlhf_assets.defs.training_runs.recorder import record_runs
+    from rlhf_assets.defs.training_runs.run_ends import newest_event
 
     names = [name.strip() for name in assets.split(",")] if assets else FEEDBACK
     store = Artifacts().store

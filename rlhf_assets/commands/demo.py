@@ -128,7 +128,8 @@ def why(store: "ArtifactStore", asset: str, week: str) -> str:
 def run_stage(keys: list[str], first: str, last: str) -> bool:
     """Materialize these assets of these weeks and record the run; whether all went well."""
     from rlhf_assets.defs.automation.launch import materialize_weeks
-    from rlhf_assets.defs.training_runs.recorder import newest_event, record_runs
+    from rlhf_assets.defs.training_runs.recorder import record_runs
+    from rlhf_assets.defs.training_runs.run_ends import newest_event
     from rlhf_assets.feedback.weeks import weeks_between
 
     show_progress()

@@ -56,7 +56,8 @@ def train(
     from rlhf_assets.defs.automation.launch import materialize_weeks
     from rlhf_assets.defs.policy.ppo_policy import why_no_reward
     from rlhf_assets.defs.resources import Artifacts
-    from rlhf_assets.defs.training_runs.recorder import newest_event, record_runs
+    from rlhf_assets.defs.training_runs.recorder import record_runs
+    from rlhf_assets.defs.training_runs.run_ends import newest_event
 
     changed: dict[str, dict[str, Any]] = {
         "reward_model": {"epochs": epochs, "base_model": base_model, "model_path": model_path},

@@ -122,6 +122,29 @@ def test_a_failed_run_is_told_once(instance: dg.DagsterInstance, duty: Duty) -> 
     assert duty.told == [f"week {WEEK}: fails failed: the loss is nan; lower the rate (run {failed})"]
 
 
+@pytest.mark.parametrize("hours", [-48, 48])
+def test_a_host_whose_clock_is_wrong_hides_no_failure(
+    instance: dg.DagsterInstance, duty: Duty, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Neither its own nor, while its clock is ahead, a later one of a host whose clock is right."""
+    cursor, right = tick(instance), time.time
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "time", lambda: right() + hours * 3600)
+        run(instance, fails)
+        cursor = tick(instance, cursor)
+    run(instance, fails)
+    tick(instance, cursor)
+    assert len(duty.told) == 2
+
+
+def test_a_canceled_run_is_not_told(instance: dg.DagsterInstance, duty: Duty) -> None:
+    cursor = tick(instance)
+    started = instance.create_run_for_job(dg.Definitions([goes_well]).resolve_implicit_global_asset_job_def())
+    instance.report_run_canceled(started)
+    tick(instance, cursor)
+    assert duty.told == []
+
+
 def test_a_run_that_will_be_tried_again_is_not_told(instance: dg.DagsterInstance, duty: Duty) -> None:
     cursor = tick(instance)
     run(instance, fails, tags={WILL_RETRY_TAG: "true"})

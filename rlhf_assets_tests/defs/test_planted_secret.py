@@ -166,7 +166,7 @@ def alerted() -> str:
     from rlhf_assets.defs.resources import Artifacts
 
     said = ""
-    cursor = json.dumps({"begun": 0, "since": "2026-01-01T00:00:00+00:00", "told": [], "off": []})
+    cursor = json.dumps({"begun": 0, "seen": 0, "told": [], "off": []})
     for url in (os.environ[WEBHOOK], f"http://127.0.0.1/a hook/{SECRET}", f"http://hook:{SECRET}@127.0.0.1/"):
         with pytest.MonkeyPatch.context() as patch, open_instance() as instance:
             patch.setenv(WEBHOOK, url)

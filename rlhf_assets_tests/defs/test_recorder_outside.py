@@ -70,7 +70,8 @@ def test_more_runs_than_a_page_are_read_in_their_order(
 ) -> None:
     """Runs that end well and badly are read page by page of their own."""
     monkeypatch.setattr("rlhf_assets.defs.training_runs.recorder.REREAD", 0)
-    monkeypatch.setattr("rlhf_assets.defs.training_runs.recorder.PAGE", 2)
+    for module in ("recorder", "run_ends"):
+        monkeypatch.setattr(f"rlhf_assets.defs.training_runs.{module}.PAGE", 2)
     for how in ("made", "made", "made", "failed", "made", "made"):
         launch(instance, sft_policy, sft_policy=how)
     cursor = None

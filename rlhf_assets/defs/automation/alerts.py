@@ -5,8 +5,6 @@ schedule or sensor that fails at every turn or that somebody switched off.
 import json
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import dagster as dg
 from dagster import DagsterEventType as Event
@@ -17,6 +15,7 @@ from rlhf_assets.defs.automation.launch import what_failed, why_skipped
 from rlhf_assets.defs.automation.switched_on import switched_off
 from rlhf_assets.defs.resources import Artifacts
 from rlhf_assets.defs.reward_model.checks import DRIFT
+from rlhf_assets.defs.training_runs.run_ends import REREAD, ended_run, ends_after, in_order, newest_event
 from rlhf_assets.defs.training_runs.run_history import weeks_of_run
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.feedback.weeks import earlier, first_week
@@ -24,8 +23,6 @@ from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets.webhook import WEBHOOK, post
 
 TOLD = {Event.STEP_FAILURE, Event.STEP_SKIPPED, Event.ASSET_OBSERVATION, Event.ASSET_CHECK_EVALUATION}
-ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]  # who cancels a run knows it
-REREAD = timedelta(minutes=5)  # run records may become visible out of order; each run is told once all the same
 MISSED = 3  # weeks in a row without a policy
 SHOWN = 20  # lines of one message
 
@@ -58,6 +55,11 @@ def worth_telling(instance: dg.DagsterInstance, run: dg.DagsterRun, store: Artif
         yield f"{about}: the run ended before its steps did (run {run.run_id})"
 
 
+def worth_a_look(run: dg.DagsterRun) -> bool:
+    """Not so one that will be tried again, nor one that was canceled: who does that knows it."""
+    return run.status is not dg.DagsterRunStatus.CANCELED and run.tags.get(WILL_RETRY_TAG) != "true"
+
+
 def missed(store: ArtifactStore, week: str) -> bool:
     """Whether that week and those before it have no policy of their own."""
     row = [earlier(week, ago) for ago in range(MISSED)]
@@ -78,20 +80,15 @@ def alerts(context: dg.SensorEvaluationContext, artifacts: Artifacts) -> dg.Skip
         if context.cursor:
             context.update_cursor("")  # switched on again, it tells nothing old
         return dg.SkipReason(f"{WEBHOOK} is not set, so nobody is told")
-    if not context.cursor:
-        begun = datetime.now(UTC)
-        kept: dict[str, Any] = {"begun": begun.timestamp(), "since": begun.isoformat(), "told": []}
-    else:
-        kept = json.loads(context.cursor)
-    since = datetime.fromisoformat(kept["since"])
-    changed = dg.RunsFilter(statuses=ENDED, updated_after=since - REREAD)
-    records = context.instance.get_run_records(changed, order_by="update_timestamp", ascending=True)
-    from_then_on = max(kept["begun"], (since - REREAD).timestamp())
-    runs = [record.dagster_run for record in records if (record.end_time or 0) > from_then_on]
+    kept = json.loads(context.cursor or "{}")
+    if "seen" not in kept:  # what is over before anybody listens is not told
+        begun = newest_event(context.instance)
+        kept = {"begun": begun, "seen": begun, "told": []}
+    ends = list(in_order(ends_after(context.instance, max(kept["begun"], kept["seen"] - REREAD))))
     lines = [
         line
-        for run in runs
-        if run.run_id not in kept["told"] and run.tags.get(WILL_RETRY_TAG) != "true"
+        for end in ends
+        if end.storage_id not in kept["told"] and (run := ended_run(context.instance, end)) and worth_a_look(run)
         for line in worth_telling(context.instance, run, artifacts.store)
     ]
     off = switched_off(context.instance)
@@ -104,9 +101,7 @@ def alerts(context: dg.SensorEvaluationContext, artifacts: Artifacts) -> dg.Skip
             post(url, "\n".join([*lines[:SHOWN], *more]))
         except RlhfError as error:
             raise dg.Failure(description=f"nothing is lost, the next tick tries again: {error}") from None
-    seen = max([since, *(record.update_timestamp for record in records)])
-    told = [run.run_id for run in runs]
-    context.update_cursor(
-        json.dumps({**kept, "since": seen.isoformat(), "told": told, "off": off, "failing": list(fails)})
-    )
+    numbers = [end.storage_id for end in ends]
+    seen = max([kept["seen"], *numbers])
+    context.update_cursor(json.dumps({**kept, "seen": seen, "told": numbers, "off": off, "failing": list(fails)}))
     return dg.SkipReason(f"{len(lines)} things told")

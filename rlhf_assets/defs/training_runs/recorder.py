@@ -12,21 +12,15 @@ import dagster as dg
 
 from rlhf_assets.defs.automation.orphans import end_orphans
 from rlhf_assets.defs.resources import Artifacts, Database
+from rlhf_assets.defs.training_runs.run_ends import ENDED, PAGE, REREAD, ended_run, ends_after, in_order
 from rlhf_assets.defs.training_runs.run_history import judged_in, trainings_of
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets.storage.promotions import PROMOTION
 from rlhf_assets.training_runs.record import RunRow, row_of
 
-REREAD = 1000  # events: they may become visible out of order; rows are idempotent
-PAGE = 2 * REREAD  # runs read at a time: what is read again never fills a page
 BUDGET_SECONDS = 40.0  # of one tick; Dagster ends it at 60
 UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-ENDED = {
-    dg.DagsterEventType.RUN_SUCCESS: dg.DagsterRunStatus.SUCCESS,
-    dg.DagsterEventType.RUN_FAILURE: dg.DagsterRunStatus.FAILURE,
-    dg.DagsterEventType.RUN_CANCELED: dg.DagsterRunStatus.CANCELED,
-}
 
 
 def record_since(instance: dg.DagsterInstance, database: Database, store: ArtifactStore, since: int) -> tuple[int, int]:
@@ -55,27 +49,14 @@ def told_after(
     instance: dg.DagsterInstance, store: ArtifactStore, number: int
 ) -> Iterator[tuple[int, list[dg.DagsterRun]]]:
     """The next events after that number which end a run or judge a policy, by number, each with the runs to record."""
-    pages = [
-        instance.fetch_run_status_changes(
-            dg.RunStatusChangeRecordsFilter(kind, after_storage_id=number),  # type: ignore[arg-type]
-            limit=PAGE,
-            ascending=True,
-        )
-        for kind in ENDED
-    ]
     verdicts = dg.AssetRecordsFilter(dg.AssetKey(PROMOTION), after_storage_id=number)
-    pages.append(instance.fetch_materializations(verdicts, limit=PAGE, ascending=True))
-    records = sorted((record for page in pages for record in page.records), key=lambda record: record.storage_id)
-    up_to = min((page.records[-1].storage_id for page in pages if page.has_more), default=None)
-    for record in records:
-        if up_to is not None and record.storage_id > up_to:  # another page may hold what comes before it
-            return
+    judged = instance.fetch_materializations(verdicts, limit=PAGE, ascending=True)
+    for record in in_order([*ends_after(instance, number), judged]):
         event = record.event_log_entry.get_dagster_event()
         if event.event_type not in ENDED:
             yield record.storage_id, judged_in(instance, store, event.partition) if event.partition else []
-        elif run := instance.get_run_by_id(record.run_id):
-            # Dagster writes the event first, and then the run's status
-            yield record.storage_id, [run if run.is_finished else run.with_status(ENDED[event.event_type])]
+        elif run := ended_run(instance, record):
+            yield record.storage_id, [run]
 
 
 def rows_of(instance: dg.DagsterInstance, run: dg.DagsterRun, store: ArtifactStore) -> list[RunRow]:
@@ -90,11 +71,6 @@ def record_run(instance: dg.DagsterInstance, run_id: str) -> None:
     if run := instance.get_run_by_id(run_id):  # else Dagster has forgotten it, and its row stays
         with Database().connect() as connection:
             upsert(connection, rows_of(instance, run, Artifacts().store))
-
-
-def newest_event(instance: dg.DagsterInstance) -> int:
-    """The number of Dagster's newest event, for a command that is about to run something."""
-    return instance.event_log_storage.get_maximum_record_id() or 0
 
 
 def record_runs(instance: dg.DagsterInstance, since: int = 0) -> int:
