@@ -80,7 +80,8 @@ def train(
     else:
         show_runs(rows)
     if not done:
-        raise RlhfError(f"training of week {week} failed; the lines above say where and why")
+        how = "was canceled" if any(row["outcome"] == "canceled" for row in rows) else "failed"
+        raise RlhfError(f"training of week {week} {how}; the lines above say where and why")
 
 
 def show_estimate(week: str, epochs: int | None, base_model: str | None, as_json: bool) -> None:
