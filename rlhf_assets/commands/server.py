@@ -157,7 +157,7 @@ def doctor(as_json: AsJson = False) -> None:
     """
     from rlhf_assets.storage.doctor import checkup
 
-    findings = [*checkup(), automation(), alerts()]
+    findings = [*checkup(), history(), automation(), alerts()]
     healthy = all(finding.ok is not False for finding in findings)
     if as_json:
         print_json({"ok": healthy, "findings": [vars(finding) for finding in findings]})
@@ -176,6 +176,23 @@ def doctor(as_json: AsJson = False) -> None:
         Console().print(table)
     if not healthy:
         raise typer.Exit(1)
+
+
+def history() -> "Finding":
+    """Whether Dagster knows what the artifact store holds; a step that is just ending tells it in a moment."""
+    from rlhf_assets.defs.reindex import untold
+    from rlhf_assets.defs.resources import Artifacts
+    from rlhf_assets.storage.doctor import Finding
+
+    try:
+        with open_instance() as instance:
+            unknown = len(untold(instance, Artifacts().store))
+    except RlhfError:
+        return Finding("history", None, "unknown without Dagster's database")
+    if unknown:
+        said = f"Dagster knows nothing of {unknown} artifacts, as after its database was lost or restored"
+        return Finding("history", None, said, "run `rlhf reindex` while nothing is being trained")
+    return Finding("history", True, "Dagster knows all artifacts")
 
 
 def alerts() -> "Finding":

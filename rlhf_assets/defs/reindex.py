@@ -22,21 +22,29 @@ FORGOTTEN = "Dagster no longer knows the run that was to make it"
 
 
 def reindex(instance: dg.DagsterInstance, store: ArtifactStore) -> dict[str, int]:
-    """Report of each week the committed artifacts after the newest that a materialization names; how many, by asset.
+    """Report what Dagster was not told of; how many artifacts, by asset.
 
-    One before that, as of a step that was killed before it told of it, would become the week's newest again.
     Partitions, metadata and data versions come back. Runs, logs and check results do not: a card does not hold them.
     """
-    untold: list[Artifact] = []
+    found = untold(instance, store)
+    # without its run Dagster goes by time: what was made from an asset must be reported after it, else it is stale
+    for artifact in sorted(found, key=lambda artifact: artifact.card.created_at):
+        report_outside_run(instance, artifact)
+    return dict(Counter(artifact.card.asset for artifact in found))
+
+
+def untold(instance: dg.DagsterInstance, store: ArtifactStore) -> list[Artifact]:
+    """Of each week the committed artifacts after the newest that a materialization names.
+
+    One before that, as of a step that was killed before it told of it, would become the week's newest again.
+    """
+    found: list[Artifact] = []
     for asset in store.assets():
         known = named(instance, asset)
         for made in committed(store, asset):
             told = [number for number, artifact in enumerate(made, 1) if artifact.relative_path in known]
-            untold += made[max(told, default=0) :]
-    # without its run Dagster goes by time: what was made from an asset must be reported after it, else it is stale
-    for artifact in sorted(untold, key=lambda artifact: artifact.card.created_at):
-        report_outside_run(instance, artifact)
-    return dict(Counter(artifact.card.asset for artifact in untold))
+            found += made[max(told, default=0) :]
+    return found
 
 
 def named(instance: dg.DagsterInstance, asset: str) -> set[str]:

@@ -83,6 +83,23 @@ def test_weeks_figures_and_versions_are_back_and_nothing_is_told_twice(lost: Art
     assert rlhf("reindex").stdout == "0 artifacts told to Dagster; 0 rows of rlhf_training_runs ended\n"
 
 
+def test_doctor_notices_what_is_lost(lost: ArtifactStore) -> None:
+    def found() -> dict[str, Any]:
+        (history,) = [
+            one for one in json.loads(rlhf("doctor", "--json").stdout)["findings"] if one["name"] == "history"
+        ]
+        return history
+
+    assert found()["ok"] is None
+    assert "nothing of 4 artifacts" in found()["detail"]
+    assert "rlhf reindex" in found()["mend"]
+    rlhf("reindex")
+    assert found()["ok"] is True
+    (other,) = lost.of_week("reward_model", WEEK)
+    Path(str(other.folder), "card.json").write_text("{")
+    assert found()["ok"] is True, "a broken card is no matter of Dagster's"
+
+
 def test_what_came_after_an_older_backup_is_told_and_what_came_before_is_not(lost: ArtifactStore) -> None:
     """A step that was killed once its artifact was there has not told of it; its retry's is the week's newest."""
     with open_instance() as instance:
