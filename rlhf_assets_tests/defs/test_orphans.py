@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from unittest.mock import patch
 
 import dagster as dg
 import pytest
@@ -16,7 +18,7 @@ from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._core.test_utils import create_run_for_test, instance_for_test
 
 from rlhf_assets.defs.automation.launch import what_failed
-from rlhf_assets.defs.automation.orphans import PROCESS, end_orphans, process_of_this
+from rlhf_assets.defs.automation.orphans import LATE, PROCESS, began, end_orphans, named, process_of_this
 from rlhf_assets.defs.resources import Artifacts
 
 HERE = socket.gethostname()
@@ -57,6 +59,33 @@ def test_a_run_whose_process_is_gone_is_failed_also_a_retry(instance: dg.Dagster
     assert {instance.get_run_by_id(run).status for run in (*others, inherits)} == {DagsterRunStatus.STARTED}
 
 
+def test_another_process_of_the_same_number_is_another_one(instance: dg.DagsterInstance) -> None:
+    """As after the machine was started anew."""
+    assert began(os.getpid()).isdigit()
+    ours, theirs = under_way(instance, named(os.getpid())), under_way(instance, f"{HERE} {os.getpid()}-1")
+    end_orphans(instance)
+    assert instance.get_run_by_id(ours).status is DagsterRunStatus.STARTED
+    assert instance.get_run_by_id(theirs).status is DagsterRunStatus.FAILURE
+
+
+def test_a_run_of_a_machine_that_is_gone_is_failed_long_after_its_time_limit(instance: dg.DagsterInstance) -> None:
+    """Where no daemon runs, as in a weekly job whose runner is another one each time."""
+    limit = {"dagster/max_runtime": "3600"}
+    before = {"late": time.time() - 3600 - LATE - 60, "in time": time.time() - 3600 - LATE + 600}
+    runs = {}
+    for name, start in {**before, "no limit": before["late"]}.items():
+        run = create_run_for_test(instance, tags={} if name == "no limit" else limit)
+        with patch("time.time", lambda start=start: start):
+            instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", run.job_name), run.run_id)
+        instance.add_run_tags(run.run_id, {PROCESS: f"elsewhere 1 {run.run_id}"})
+        runs[name] = run.run_id
+    end_orphans(instance)
+    statuses = {name: instance.get_run_by_id(run).status for name, run in runs.items()}
+    assert statuses == {
+        "late": DagsterRunStatus.FAILURE, "in time": DagsterRunStatus.STARTED, "no limit": DagsterRunStatus.STARTED
+    }  # fmt: skip
+
+
 def test_what_a_killed_run_holds_is_freed_also_where_it_was_failed_already(
     instance: dg.DagsterInstance, gone: int
 ) -> None:
@@ -76,7 +105,7 @@ def test_a_run_that_ends_while_it_is_looked_at_has_ended_well(
     """Its process writes how it ended and is gone, after the run was read and before the process is looked for."""
     run = under_way(instance, f"{HERE} {gone}")
 
-    def ends(process: int) -> bool:
+    def ends(process: str) -> bool:
         instance.report_engine_event("over", instance.get_run_by_id(run))
         instance.run_storage.handle_run_event(
             run,
@@ -97,7 +126,7 @@ def made_here(tags: dict[str, str], noted: Connection) -> None:
 
     with instance_for_test() as instance:
         run = dg.materialize([made], instance=instance, resources={"artifacts": Artifacts()}, tags=tags).run_id
-        noted.send((os.getpid(), run, instance.get_run_by_id(run).tags[PROCESS]))
+        noted.send((process_of_this().split()[1], run, instance.get_run_by_id(run).tags[PROCESS]))
 
 
 def in_a_process_of_its_own(noted: Connection, launched_here: bool) -> None:
@@ -113,7 +142,7 @@ def test_a_run_in_a_process_that_another_one_started_is_that_processs_where_it_w
     started.start()
     process, run, tag = ours.recv()
     started.join()
-    assert tag == f"{HERE} {process if launched_here else os.getpid()} {run}"
+    assert tag == (f"{HERE} {process} {run}" if launched_here else f"{process_of_this()} {run}")
 
 
 def test_a_step_notes_the_process_of_its_own_run(instance: dg.DagsterInstance) -> None:
@@ -122,7 +151,7 @@ def test_a_step_notes_the_process_of_its_own_run(instance: dg.DagsterInstance) -
 
     for tags in ({}, {PROCESS: "elsewhere 1 of its parent"}):
         run = dg.materialize([made], instance=instance, resources={"artifacts": Artifacts()}, tags=tags).run_id
-        assert instance.get_run_by_id(run).tags[PROCESS] == f"{HERE} {os.getpid()} {run}"
+        assert instance.get_run_by_id(run).tags[PROCESS] == f"{process_of_this()} {run}"
 
 
 @dg.op
@@ -147,4 +176,4 @@ def test_a_step_killed_for_its_memory_is_told_in_one_line_and_belongs_to_its_run
         assert what_failed(failed) == (
             "killed failed: the step's process was killed, most often because the machine had too little memory left"
         )
-    assert (tmp_path / "noted").read_text() == f"{HERE} {os.getpid()} {result.run_id}"
+    assert (tmp_path / "noted").read_text() == f"{process_of_this()} {result.run_id}"
