@@ -13,7 +13,7 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickData, TickStatus
 from dagster._core.storage.tags import WILL_RETRY_TAG
-from dagster._core.test_utils import instance_for_test
+from dagster._core.test_utils import create_run_for_test, instance_for_test
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import ModuleTarget
 from dagster._utils.error import SerializableErrorInfo
@@ -22,6 +22,7 @@ from rlhf_assets.feedback.weeks import earlier, last_closed_week
 from rlhf_assets.storage.artifacts import ArtifactStore
 
 WEEK = last_closed_week()
+ORIGIN = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("rlhf_assets"), "__repository__").get_job_origin("a_job")
 WEEKS = dg.WeeklyPartitionsDefinition(start_date="2026-01-04", timezone="UTC")
 
 
@@ -150,6 +151,63 @@ def test_a_run_that_will_be_tried_again_is_not_told(instance: dg.DagsterInstance
     run(instance, fails, tags={WILL_RETRY_TAG: "true"})
     tick(instance, cursor)
     assert duty.told == []
+
+
+@pytest.fixture
+def retrying(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """As dagster.yaml has it: a crashed run is tried again."""
+    retries = {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False}
+    with instance_for_test(overrides={"run_retries": retries}) as instance:
+        yield instance
+
+
+def test_a_crashed_run_is_told_unless_the_daemon_will_try_it_again(retrying: dg.DagsterInstance, duty: Duty) -> None:
+    """Dagster says of both that it will: of a run from a shell, which has no origin, it finds out too late."""
+    cursor = tick(retrying)
+    shell, daemon = create_run_for_test(retrying), create_run_for_test(retrying, remote_job_origin=ORIGIN)
+    for crashed in (shell, daemon):
+        retrying.report_run_failed(crashed, "the process of this run was killed")
+    cursor = tick(retrying, cursor)
+    assert [retrying.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] for run in (shell, daemon)] == ["true", "true"]
+    assert [line.partition("(")[2] for line in duty.told] == [f"run {shell.run_id})"]
+    retrying.add_run_tags(daemon.run_id, {WILL_RETRY_TAG: "false"})  # its launch failed
+    cursor = tick(retrying, tick(retrying, cursor))
+    assert [line.partition("(")[2] for line in duty.told[1:]] == [f"run {daemon.run_id})"]
+
+
+def test_a_run_that_is_failed_twice_is_told_once(instance: dg.DagsterInstance, duty: Duty) -> None:
+    cursor = tick(instance)
+    crashed = create_run_for_test(instance)
+    for _ in range(2):
+        instance.report_run_failed(crashed)
+    cursor = tick(instance, cursor)
+    instance.report_run_failed(crashed)
+    tick(instance, cursor)
+    assert len(duty.told) == 1
+
+
+def test_a_broken_card_is_told_and_silences_nothing(instance: dg.DagsterInstance, duty: Duty, tmp_path: Path) -> None:
+    with ArtifactStore(str(tmp_path / "artifacts")).draft("ppo_policy", WEEK, "a run") as draft:
+        broken = draft.commit("candidate")
+    Path(str(broken.folder), "card.json").write_text("{")
+    cursor = tick(instance)
+    run(instance, ppo_policy)
+    run(instance, fails)
+    tick(instance, cursor)
+    assert "is no card" in duty.told[0]
+    assert "the loss is nan" in duty.told[1]
+
+
+def test_a_webhook_that_is_down_from_the_beginning_loses_nothing(instance: dg.DagsterInstance, duty: Duty) -> None:
+    duty.answer = 500
+    ticked(instance, "training_run_recorder", 20, "wrong credentials")
+    cursor = tick(instance)
+    run(instance, fails)
+    with pytest.raises(dg.Failure):
+        tick(instance, cursor)
+    duty.answer = 200
+    tick(instance, cursor)
+    assert len(duty.told) == 2
 
 
 def test_a_webhook_that_is_down_loses_nothing_and_its_url_is_not_told(instance: dg.DagsterInstance, duty: Duty) -> None:

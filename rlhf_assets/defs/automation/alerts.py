@@ -15,7 +15,7 @@ from rlhf_assets.defs.automation.launch import what_failed, why_skipped
 from rlhf_assets.defs.automation.switched_on import switched_off
 from rlhf_assets.defs.resources import Artifacts
 from rlhf_assets.defs.reward_model.checks import DRIFT
-from rlhf_assets.defs.training_runs.run_ends import REREAD, ended_run, ends_after, in_order, newest_event
+from rlhf_assets.defs.training_runs.run_ends import REREAD, ends_after, in_order, newest_event
 from rlhf_assets.defs.training_runs.run_history import weeks_of_run
 from rlhf_assets.errors import RlhfError
 from rlhf_assets.feedback.weeks import earlier, first_week
@@ -55,9 +55,22 @@ def worth_telling(instance: dg.DagsterInstance, run: dg.DagsterRun, store: Artif
         yield f"{about}: the run ended before its steps did (run {run.run_id})"
 
 
-def worth_a_look(run: dg.DagsterRun) -> bool:
-    """Not so one that will be tried again, nor one that was canceled: who does that knows it."""
-    return run.status is not dg.DagsterRunStatus.CANCELED and run.tags.get(WILL_RETRY_TAG) != "true"
+def ended_for_good(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether Dagster has written that it ended, and will not try it again.
+
+    It writes the event first, then the status, then whether it will try again; one from a shell it never does.
+    """
+    if run.status is not dg.DagsterRunStatus.FAILURE or not instance.run_retries_enabled:
+        return run.is_finished and run.tags.get(WILL_RETRY_TAG) != "true"
+    return run.tags.get(WILL_RETRY_TAG) == "false" or run.remote_job_origin is None
+
+
+def told_of(instance: dg.DagsterInstance, run: dg.DagsterRun, store: ArtifactStore) -> list[str]:
+    """What is worth telling of that run; one broken card must not silence everything."""
+    try:
+        return list(worth_telling(instance, run, store))
+    except RlhfError as error:
+        return [f"run {run.run_id} cannot be told of: {error}"]
 
 
 def missed(store: ArtifactStore, week: str) -> bool:
@@ -81,15 +94,18 @@ def alerts(context: dg.SensorEvaluationContext, artifacts: Artifacts) -> dg.Skip
             context.update_cursor("")  # switched on again, it tells nothing old
         return dg.SkipReason(f"{WEBHOOK} is not set, so nobody is told")
     kept = json.loads(context.cursor or "{}")
-    if "seen" not in kept:  # what is over before anybody listens is not told
+    if "seen" not in kept:  # at first it only notes where to begin: what a webhook does not take now would be lost
         begun = newest_event(context.instance)
-        kept = {"begun": begun, "seen": begun, "told": []}
+        context.update_cursor(json.dumps({"begun": begun, "seen": begun, "told": []}))
+        return dg.SkipReason("from now on what goes wrong is told")
     ends = list(in_order(ends_after(context.instance, max(kept["begun"], kept["seen"] - REREAD))))
+    runs = {end.run_id: run for end in ends if (run := context.instance.get_run_by_id(end.run_id))}
+    over = [run for run in runs.values() if ended_for_good(context.instance, run)]
     lines = [
         line
-        for end in ends
-        if end.storage_id not in kept["told"] and (run := ended_run(context.instance, end)) and worth_a_look(run)
-        for line in worth_telling(context.instance, run, artifacts.store)
+        for run in over
+        if run.run_id not in kept["told"] and run.status is not dg.DagsterRunStatus.CANCELED  # who cancels knows it
+        for line in told_of(context.instance, run, artifacts.store)
     ]
     off = switched_off(context.instance)
     lines += [f"{name} was switched off; nothing replaces it" for name in off if name not in kept.get("off", [])]
@@ -101,7 +117,6 @@ def alerts(context: dg.SensorEvaluationContext, artifacts: Artifacts) -> dg.Skip
             post(url, "\n".join([*lines[:SHOWN], *more]))
         except RlhfError as error:
             raise dg.Failure(description=f"nothing is lost, the next tick tries again: {error}") from None
-    numbers = [end.storage_id for end in ends]
-    seen = max([kept["seen"], *numbers])
-    context.update_cursor(json.dumps({**kept, "seen": seen, "told": numbers, "off": off, "failing": list(fails)}))
+    seen, told = max([kept["seen"], *(end.storage_id for end in ends)]), [run.run_id for run in over]
+    context.update_cursor(json.dumps({**kept, "seen": seen, "told": told, "off": off, "failing": list(fails)}))
     return dg.SkipReason(f"{len(lines)} things told")
