@@ -9,10 +9,9 @@ def leave(connection: psycopg.Connection) -> None:
 
 
 def newest(connection: psycopg.Connection) -> str:
-    """The receipt for what was written last; the migration leaves the first."""
+    """The receipt for what was written last; the migration leaves the first, none is there if somebody emptied them."""
     newest = "select receipt::text from rlhf.recordings order by number desc limit 1"
-    ((receipt,),) = connection.execute(newest).fetchall()
-    return str(receipt)
+    return str((connection.execute(newest).fetchone() or ("",))[0])
 
 
 def there(connection: psycopg.Connection, receipt: str) -> bool:
