@@ -179,20 +179,21 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def history() -> "Finding":
-    """Whether Dagster knows what the artifact store holds; a step that is just ending tells it in a moment."""
-    from rlhf_assets.defs.reindex import untold
+    """Whether Dagster knows what the artifact store holds."""
+    from rlhf_assets.defs.reindex import unknown_weeks
     from rlhf_assets.defs.resources import Artifacts
     from rlhf_assets.storage.doctor import Finding
 
     try:
         with open_instance() as instance:
-            unknown = len(untold(instance, Artifacts().store))
+            unknown = unknown_weeks(instance, Artifacts().store)
     except RlhfError:
-        return Finding("history", None, "unknown without Dagster's database")
+        return Finding("history", None, "unknown without Dagster's database and the artifacts")
     if unknown:
-        said = f"Dagster knows nothing of {unknown} artifacts, as after its database was lost or restored"
-        return Finding("history", None, said, "run `rlhf reindex` while nothing is being trained")
-    return Finding("history", True, "Dagster knows all artifacts")
+        weeks = ", ".join(f"{len(weeks)} of {asset}" for asset, weeks in unknown.items())
+        said = f"Dagster knows nothing of weeks that are there, as after its database was lost or restored: {weeks}"
+        return Finding("history", None, said, "run `rlhf reindex` while no run is under way")
+    return Finding("history", True, "Dagster knows all weeks that are there")
 
 
 def alerts() -> "Finding":

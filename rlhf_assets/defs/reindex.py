@@ -22,29 +22,41 @@ FORGOTTEN = "Dagster no longer knows the run that was to make it"
 
 
 def reindex(instance: dg.DagsterInstance, store: ArtifactStore) -> dict[str, int]:
-    """Report what Dagster was not told of; how many artifacts, by asset.
-
-    Partitions, metadata and data versions come back. Runs, logs and check results do not: a card does not hold them.
-    """
-    found = untold(instance, store)
-    # without its run Dagster goes by time: what was made from an asset must be reported after it, else it is stale
-    for artifact in sorted(found, key=lambda artifact: artifact.card.created_at):
-        report_outside_run(instance, artifact)
-    return dict(Counter(artifact.card.asset for artifact in found))
-
-
-def untold(instance: dg.DagsterInstance, store: ArtifactStore) -> list[Artifact]:
-    """Of each week the committed artifacts after the newest that a materialization names.
+    """Report of each week the committed artifacts after the newest that a materialization names; how many, by asset.
 
     One before that, as of a step that was killed before it told of it, would become the week's newest again.
+    Partitions, metadata and data versions come back. Runs, logs and check results do not: a card does not hold them.
     """
-    found: list[Artifact] = []
+    untold: list[Artifact] = []
     for asset in store.assets():
         known = named(instance, asset)
         for made in committed(store, asset):
             told = [number for number, artifact in enumerate(made, 1) if artifact.relative_path in known]
-            found += made[max(told, default=0) :]
+            untold += made[max(told, default=0) :]
+    # without its run Dagster goes by time: what was made from an asset must be reported after it, else it is stale
+    for artifact in sorted(untold, key=lambda artifact: artifact.card.created_at):
+        report_outside_run(instance, artifact)
+    return dict(Counter(artifact.card.asset for artifact in untold))
+
+
+def unknown_weeks(instance: dg.DagsterInstance, store: ArtifactStore) -> dict[str, list[str]]:
+    """The weeks of each asset that have an artifact and in Dagster nothing; not those that a run is just making.
+
+    Opens the cards of such weeks alone.
+    """
+    found: dict[str, list[str]] = {}
+    for asset in store.assets():
+        known = instance.get_materialized_partitions(dg.AssetKey(asset))
+        for made in committed(store, asset, [week for week in store.weeks(asset) if week not in known]):
+            if made and not under_way(instance, made[-1].card.run_id):
+                found.setdefault(asset, []).append(made[-1].card.week)
     return found
+
+
+def under_way(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether Dagster knows that run and it has not ended."""
+    run = instance.get_run_by_id(run_id)
+    return run is not None and not run.is_finished
 
 
 def named(instance: dg.DagsterInstance, asset: str) -> set[str]:
@@ -60,9 +72,12 @@ def named(instance: dg.DagsterInstance, asset: str) -> set[str]:
         cursor = page.cursor
 
 
-def committed(store: ArtifactStore, asset: str) -> Iterator[list[Artifact]]:
-    """The artifacts of each week of that asset, oldest first; a week with a broken card is left out and told."""
-    for week in store.weeks(asset):
+def committed(store: ArtifactStore, asset: str, weeks: list[str] | None = None) -> Iterator[list[Artifact]]:
+    """The artifacts of each of these weeks of that asset, else of all; oldest first.
+
+    A week with a broken card is left out and told.
+    """
+    for week in store.weeks(asset) if weeks is None else weeks:
         try:
             yield store.of_week(asset, week)
         except RlhfError as error:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CARD = "card.json"
 DRAFTS = ".drafts"
-LEFTOVER_SECONDS = 24 * 3600  # longer than any run
+LEFTOVER_SECONDS = 3 * 24 * 3600  # longer than any run; a training from a shell has no limit of a day
 
 
 class Artifact:
@@ -132,6 +132,12 @@ class ArtifactStore:
         self.root = UPath(root)
         if not self.root.protocol:
             self.root = self.root.absolute()
+            return
+        try:
+            self.root.fs  # noqa: B018
+        except ImportError as error:
+            mend = "correct RLHF_ARTIFACTS, or install that package as .env.example says"
+            raise RlhfError(f"artifacts cannot lie at {root}: {error}; {mend}") from None
 
     @contextmanager
     def draft(self, asset: str, week: str, run_id: str) -> Iterator[Draft]:
@@ -223,7 +229,7 @@ class ArtifactStore:
         return [artifact for artifact in found if artifact is not None]
 
     def remove_leftovers(self) -> None:
-        """Delete what killed runs have left: drafts and folders without a card that nobody has touched for a day."""
+        """Delete what killed runs have left: drafts and folders without a card that nobody has touched for days."""
         if self.root.protocol:  # there, drafts lie in the system's folder for temporary files
             return
         root, long_ago = Path(self.root.path), time.time() - LEFTOVER_SECONDS
@@ -273,6 +279,10 @@ def write_whole(path: UPath, text: str) -> None:
 
 
 def _names(folder: UPath) -> list[str]:
-    if not folder.is_dir():
-        return []
-    return sorted(child.name for child in folder.iterdir() if not child.name.startswith("."))
+    try:
+        if not folder.is_dir():
+            return []
+        return sorted(child.name for child in folder.iterdir() if not child.name.startswith("."))
+    except Exception as error:  # each kind of store has its own
+        mend = "correct RLHF_ARTIFACTS, the network, or the credentials and rights that this store asks for"
+        raise RlhfError(f"{folder} cannot be read: {type(error).__name__}; {mend}") from error

@@ -23,7 +23,7 @@ from rlhf_assets.storage.database import (
     plain,
     setting_of,
 )
-from rlhf_assets.storage.home import home
+from rlhf_assets.storage.home import artifact_root, home
 from rlhf_assets.storage.migrations import MIGRATIONS
 from rlhf_assets.storage.tls import sure_of_tls
 
@@ -58,6 +58,7 @@ def checkup() -> list[Finding]:
         "weeks": weeks,
         "reward base model": lambda: model("reward base model"),
         "policy base model": lambda: model("policy base model"),
+        "artifacts": artifacts,
         "device": device,
         "disk": disk,
     }
@@ -232,6 +233,13 @@ def model(name: str) -> Finding:
             name, None, f"{wanted} will be downloaded from the hub", "`make install` brings it without a hub"
         )
     return Finding(name, True, f"{wanted} in {found}")
+
+
+def artifacts() -> Finding:
+    from rlhf_assets.storage.artifacts import ArtifactStore
+
+    root = artifact_root()
+    return Finding("artifacts", True, f"{len(ArtifactStore(root).assets())} assets in {root}")
 
 
 def device() -> Finding:

@@ -91,13 +91,20 @@ def test_doctor_notices_what_is_lost(lost: ArtifactStore) -> None:
         return history
 
     assert found()["ok"] is None
-    assert "nothing of 4 artifacts" in found()["detail"]
+    assert "2 of a_follower, 2 of reward_model" in found()["detail"]
     assert "rlhf reindex" in found()["mend"]
     rlhf("reindex")
     assert found()["ok"] is True
-    (other,) = lost.of_week("reward_model", WEEK)
-    Path(str(other.folder), "card.json").write_text("{")
+    broken = commit("a_third", WEEK, "a run")
+    Path(str(broken.folder), "card.json").write_text("{")
     assert found()["ok"] is True, "a broken card is no matter of Dagster's"
+    with open_instance() as instance:
+        job = dg.Definitions(assets=ASSETS).resolve_implicit_global_asset_job_def()
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        commit("a_fourth", WEEK, run.run_id)
+        assert found()["ok"] is True, "its step tells of it when it ends"
+        instance.report_run_failed(run)
+        assert "1 of a_fourth" in found()["detail"]
 
 
 def test_what_came_after_an_older_backup_is_told_and_what_came_before_is_not(lost: ArtifactStore) -> None:

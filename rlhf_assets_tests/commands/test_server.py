@@ -118,6 +118,12 @@ def test_doctor_says_what_is_wrong_and_exits_1_only_then(
         assert [one["ok"] for one in told if one["name"] == "alerts"] == [ok]
         assert url not in str(told)
     monkeypatch.delenv("RLHF_ALERT_WEBHOOK")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("RLHF_ARTIFACTS", "gs://bucket/rlhf")
+        told = {one["name"]: one for one in json.loads(rlhf("doctor", "--json").stdout)["findings"]}
+        assert (told["artifacts"]["ok"], told["history"]["ok"]) == (False, None)
+        assert "gcsfs" in told["artifacts"]["detail"]
+        assert "RLHF_ARTIFACTS" in told["artifacts"]["mend"]
     admin.execute("drop table public.rlhf_training_runs cascade")
     ill = rlhf("doctor")
     assert ill.exit_code == 1
