@@ -1,5 +1,6 @@
 """What stands around the project, workflow and script, calls commands that there are, as they are to be called."""
 
+import os
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from rlhf_assets.cli import COMMANDS
+from rlhf_assets.feedback.weeks import last_closed_week
 from rlhf_assets.storage.artifacts import ArtifactStore
 from rlhf_assets_tests.commands.runner import rlhf
 
@@ -69,6 +71,32 @@ def test_the_workflow_runs_weekly_and_by_hand_and_keeps_the_promoted_policy() ->
     (export,) = (words for words in called(WORKFLOW.read_text()) if words[0] == "export")
     (upload,) = (step["with"] for step in steps if "upload-artifact" in step.get("uses", ""))
     assert upload["path"] == export[-1]
-    assert set(flow["jobs"]["train"]["env"]) - {"PIP_EXTRA_INDEX_URL"} <= set(
-        re.findall(r"\b(?:SUPABASE|DAGSTER|RLHF)_[A-Z_]+", (ROOT / ".env.example").read_text())
-    )
+    ours = {name for name in flow["jobs"]["train"]["env"] if name.startswith(("SUPABASE", "DAGSTER", "RLHF"))}
+    known = re.findall(r"\b(?:SUPABASE|DAGSTER|RLHF)_[A-Z_]+", (ROOT / ".env.example").read_text())
+    assert ours == {"SUPABASE_DB_URL", "DAGSTER_POSTGRES_URL", "RLHF_ARTIFACTS", "RLHF_FIRST_WEEK"} <= set(known)
+
+
+def test_what_the_script_calls_first_needs_no_more_than_the_workflow_sets(
+    app_url: str, dagster_db: str, tmp_path: Path
+) -> None:
+    given = {
+        "SUPABASE_DB_URL": app_url,
+        "DAGSTER_POSTGRES_URL": dagster_db,
+        "RLHF_ARTIFACTS": str(tmp_path / "artifacts"),
+        "RLHF_FIRST_WEEK": last_closed_week(),
+    }
+    assert given.keys() <= yaml.safe_load(WORKFLOW.read_text())["jobs"]["train"]["env"].keys()
+    environment = {**given, "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    program = "from rlhf_assets.cli import app; app()"
+    for words in called(SCRIPT.read_text())[:2]:
+        said = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", program, *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert said.returncode == 0, said.stderr
+    assert "done from" in said.stdout
+    assert not (tmp_path / ".env").exists()

@@ -62,9 +62,11 @@ def bring_up() -> list[str]:
     for name in urls:
         parts(os.environ.get(name, ""))  # Dagster's own programs would tell half of a password that is not encoded
     own = {name: url for name, url in urls.items() if not _is_elsewhere(os.environ.get(name), url)}
+    if PIPELINE not in own and not os.environ.get(ADMIN):
+        del own[ADMIN]  # of a database of one's own, and nothing but `rlhf migrate` and `rlhf import` needs its owner
     if not own:
         return []
-    if (PIPELINE in own) != (ADMIN in own):
+    if (PIPELINE in own) != (ADMIN in own) and os.environ.get(ADMIN):
         pipeline_url(), admin_url()  # one of them says what is wrong
     server.start(home())
     if ADMIN in own:
