@@ -30,7 +30,7 @@ def train(
         str | None, typer.Option(metavar="DIR", help="Earlier reward model to continue from; for reward or both.")
     ] = None,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Instead: try PPO for a minute and say how long it will take.")
+        bool, typer.Option("--estimate", help="Instead: try PPO for a few minutes and say how long it will take.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
