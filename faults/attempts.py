@@ -15,6 +15,8 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 from types import FrameType
 
+import dagster as dg
+
 PATIENCE = 600.0  # seconds; a command that takes longer waits for something that does not come
 FORK = multiprocessing.get_context("fork")
 
@@ -130,3 +132,23 @@ def arm(moment: AtFile) -> None:
 
     signal.signal(signal.SIGALRM, die)
     sys.addaudithook(look)
+
+
+def recorder_tick(prepare: Callable[[], None] = nothing) -> None:
+    """One of the recorder's, as the daemon has it every half minute, in a process of its own."""
+    process = FORK.Process(target=tick, args=(prepare,))
+    process.start()
+    process.join()
+
+
+def tick(prepare: Callable[[], None]) -> None:
+    from rlhf_assets.defs.resources import Artifacts, Database
+    from rlhf_assets.defs.training_runs.recorder import training_run_recorder
+
+    prepare()
+    resources = {"database": Database(), "artifacts": Artifacts()}
+    with (
+        dg.DagsterInstance.get() as instance,
+        dg.build_sensor_context(instance, resources=resources) as context,
+    ):
+        training_run_recorder.evaluate_tick(context)

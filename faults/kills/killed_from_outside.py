@@ -10,10 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import dagster as dg
-
 from faults import defects
-from faults.attempts import FORK, PATIENCE, attempt, nothing
+from faults.attempts import PATIENCE, attempt, nothing, recorder_tick
 from faults.deployment import Deployment
 from faults.stages import GONE_ON, REWARD, checkpoint_stands, compared, half_written, held_open, result
 from rlhf_assets_tests.defs.world import LAST
@@ -37,7 +35,7 @@ class KilledFromOutside:
         reference = result(deployment, REWARD)
         with training(deployment) as process:
             os.killpg(process.pid, signal.SIGKILL)
-        self.tick()
+        recorder_tick(self.prepare)
         wrong = half_written(deployment) + held_open()
         retry = attempt(REWARD.command, deployment.log)  # in any case: its checkpoint is in others' way
         if wrong:
@@ -55,12 +53,6 @@ class KilledFromOutside:
         finally:
             self.prepare = nothing
 
-    def tick(self) -> None:
-        """One of the recorder's, as the daemon has it every half minute."""
-        process = FORK.Process(target=tick, args=(self.prepare,))
-        process.start()
-        process.join()
-
 
 @contextmanager
 def training(deployment: Deployment) -> Iterator[subprocess.Popen[bytes]]:
@@ -76,16 +68,3 @@ def training(deployment: Deployment) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.wait(PATIENCE)
-
-
-def tick(prepare: Callable[[], None]) -> None:
-    from rlhf_assets.defs.resources import Artifacts, Database
-    from rlhf_assets.defs.training_runs.recorder import training_run_recorder
-
-    prepare()
-    resources = {"database": Database(), "artifacts": Artifacts()}
-    with (
-        dg.DagsterInstance.get() as instance,
-        dg.build_sensor_context(instance, resources=resources) as context,
-    ):
-        training_run_recorder.evaluate_tick(context)

@@ -127,7 +127,7 @@ class Kills:
         return replace(moment, nth=self.draw.randint(1, len(self.reference))) if moment in OF_ARTIFACTS else moment
 
     def left_for_ever(self) -> list[str]:
-        """What is still there of all the kills once it is a day old and `rlhf gc` has been by."""
+        """What is still there of all the kills once it is days old and `rlhf gc` has been by."""
         left = [folder for folder in folders(self.deployment) if not (folder / CARD).exists()]
         long_ago = time.time() - LEFTOVER_SECONDS - 60
         for folder in [*left, *drafts(self.deployment)]:
@@ -135,7 +135,7 @@ class Kills:
         gone = attempt(["gc"], self.deployment.log, None, self.prepare)
         wrong = [] if gone.code == 0 else [f"rlhf gc {gone.how}"]
         if still := [*(folder for folder in left if folder.exists()), *drafts(self.deployment)]:
-            wrong.append(f"after a day and `rlhf gc` still there: {len(still)} leftovers of kills")
+            wrong.append(f"after days and `rlhf gc` still there: {len(still)} leftovers of kills")
         return wrong + held_open()
 
     def run(self, moment: Moment | None = None, patience: float = PATIENCE) -> Ended:

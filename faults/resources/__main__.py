@@ -17,6 +17,8 @@ from faults.stages import CLEANING, EVALUATION, EXTRACTION, REWARD, checkpoint_s
 from faults.table import Fault, show, tried
 from rlhf_assets.storage import embedded_postgres
 
+ASKS_AGAIN = "Retrying failed database connection"  # says Dagster, each time
+
 
 def disk_of(size: int) -> Callable[[], None]:
     """No file may grow beyond so many bytes, which fails as a full disk does, whoever runs this."""
@@ -32,13 +34,12 @@ def restart_assistant(deployment: Deployment, process: ForkProcess) -> None:
 
 
 def dagster_down(longer: float) -> Callable[[Deployment, ForkProcess], None]:
-    """From a training's first checkpoint to its artifact, and so many seconds longer, but not than the process."""
+    """From a training's first checkpoint until it asks in vain, and for so many seconds or until it ends."""
 
     def meanwhile(deployment: Deployment, process: ForkProcess) -> None:
-        there = folders(deployment)
         with held(process, lambda: checkpoint_stands(deployment)):
             embedded_postgres.stop(deployment.dagster)
-        wait_for(process, lambda: folders(deployment) > there)
+        wait_for(process, lambda: ASKS_AGAIN in deployment.log.read_text(errors="replace"))
         process.join(longer)
         embedded_postgres.start(deployment.dagster)
 
@@ -75,7 +76,7 @@ def faults(deployment: Deployment) -> Iterator[Fault]:
         Lack(deployment, REWARD, "", defects.no_patience, meanwhile=dagster_down(2)),
     )
     yield fault(
-        "Dagster's database still down when the model is there",
+        "Dagster's database down for minutes while a reward model is trained",
         "one line that says so; the retry makes the same",
         Lack(deployment, REWARD, "Dagster's database", defects.outage_untold, meanwhile=dagster_down(120)),
     )

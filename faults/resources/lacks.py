@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkProcess
 
-from faults.attempts import PATIENCE, Ended, attempt, finish, nothing, start
+from faults.attempts import PATIENCE, Ended, attempt, finish, nothing, recorder_tick, start
 from faults.deployment import Deployment
 from faults.stages import (
     GONE_ON,
@@ -70,6 +70,7 @@ class Lack:
             yield
         finally:
             self.prepare = nothing
+            recorder_tick()  # a run that the defect has left open would keep the next one waiting
             for folder in [*drafts(self.deployment), self.deployment.checkpoints]:
                 shutil.rmtree(folder, ignore_errors=True)
 
