@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import dagster as dg
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
@@ -49,6 +50,19 @@ def test_a_database_restored_from_a_backup_is_made_up_to_date(
         cursor = tick(instance, cursor)
         assert gates(os.environ["SUPABASE_DB_URL"]) == [("policy", "demoted"), ("sft", "accepted")]
         assert tick(instance, cursor) == cursor
+
+
+def test_receipts_that_somebody_deleted_cost_one_reading_of_everything(
+    instance: dg.DagsterInstance, app_url: str, admin: psycopg.Connection
+) -> None:
+    launch(instance, ppo_policy)
+    cursor = tick(instance)
+    admin.execute("delete from rlhf.recordings")
+    cursor = tick(instance, cursor)
+    launch(instance, sft_policy)
+    cursor = tick(instance, cursor)
+    assert told(app_url) == [("policy", "completed"), ("sft", "completed")]
+    assert tick(instance, cursor) == cursor
 
 
 def test_a_decision_taken_while_the_database_was_down_is_written_later(

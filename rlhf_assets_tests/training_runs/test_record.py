@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -108,3 +109,16 @@ def test_rows_are_written_together_or_not_at_all(app_url: str) -> None:
         with pytest.raises(psycopg.errors.NotNullViolation):
             upsert(connection, [row_of(training()), broken])
         assert connection.execute("select count(*) from rlhf_training_runs").fetchone() == (0,)
+
+
+def test_two_writers_of_the_same_rows_never_wait_for_each_other(app_url: str) -> None:
+    """As the daemon's recorder and a command do, each in its own order."""
+    trainings = [training(first_run_id=f"run-{number}") for number in range(40)]
+
+    def write(order: int) -> None:
+        with psycopg.connect(app_url, autocommit=True) as connection:
+            for _ in range(10):
+                upsert(connection, [row_of(one) for one in trainings[::order]])
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(write, (1, -1))) == [None, None]
