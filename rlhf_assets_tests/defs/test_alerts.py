@@ -196,6 +196,7 @@ def test_a_broken_card_is_told_and_silences_nothing(instance: dg.DagsterInstance
     tick(instance, cursor)
     assert "is no card" in duty.told[0]
     assert "the loss is nan" in duty.told[1]
+    assert len(duty.told) == 2
 
 
 def test_a_webhook_that_is_down_from_the_beginning_loses_nothing(instance: dg.DagsterInstance, duty: Duty) -> None:

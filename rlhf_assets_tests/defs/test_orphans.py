@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from unittest.mock import patch
@@ -72,18 +73,22 @@ def test_a_run_of_a_machine_that_is_gone_is_failed_long_after_its_time_limit(ins
     """Where no daemon runs, as in a weekly job whose runner is another one each time."""
     limit = {"dagster/max_runtime": "3600"}
     before = {"late": time.time() - 3600 - LATE - 60, "in time": time.time() - 3600 - LATE + 600}
-    runs = {}
-    for name, start in {**before, "no limit": before["late"]}.items():
-        run = create_run_for_test(instance, tags={} if name == "no limit" else limit)
+    begun = {**before, "no limit": before["late"], "odd limit": before["late"], "here": before["late"]}
+    runs, limits = {}, {"no limit": {}, "odd limit": {"dagster/max_runtime": "1d"}}
+    for name, start in begun.items():
+        run = create_run_for_test(instance, tags=limits.get(name, limit))
         with patch("time.time", lambda start=start: start):
             instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", run.job_name), run.run_id)
-        instance.add_run_tags(run.run_id, {PROCESS: f"elsewhere 1 {run.run_id}"})
+        process = process_of_this() if name == "here" else "elsewhere 1"
+        instance.add_run_tags(run.run_id, {PROCESS: f"{process} {run.run_id}"})
         runs[name] = run.run_id
+    clock = "dagster._core.storage.runs.sql_run_storage.get_current_datetime"
+    with patch(clock, lambda: datetime(2026, 1, 1, tzinfo=UTC)):  # it has waited in the queue ever since
+        runs["starts"] = create_run_for_test(instance, status=DagsterRunStatus.STARTING, tags=limit).run_id
     end_orphans(instance)
     statuses = {name: instance.get_run_by_id(run).status for name, run in runs.items()}
-    assert statuses == {
-        "late": DagsterRunStatus.FAILURE, "in time": DagsterRunStatus.STARTED, "no limit": DagsterRunStatus.STARTED
-    }  # fmt: skip
+    started = dict.fromkeys(["in time", "no limit", "odd limit", "here"], DagsterRunStatus.STARTED)
+    assert statuses == {"late": DagsterRunStatus.FAILURE, "starts": DagsterRunStatus.STARTING, **started}
 
 
 def test_what_a_killed_run_holds_is_freed_also_where_it_was_failed_already(

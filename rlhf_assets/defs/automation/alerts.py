@@ -67,10 +67,12 @@ def ended_for_good(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 def told_of(instance: dg.DagsterInstance, run: dg.DagsterRun, store: ArtifactStore) -> list[str]:
     """What is worth telling of that run; one broken card must not silence everything."""
+    lines: list[str] = []
     try:
-        return list(worth_telling(instance, run, store))
+        lines.extend(worth_telling(instance, run, store))
     except RlhfError as error:
-        return [f"run {run.run_id} cannot be told of: {error}"]
+        lines.append(f"not all of run {run.run_id} can be told: {error}")
+    return lines
 
 
 def missed(store: ArtifactStore, week: str) -> bool:

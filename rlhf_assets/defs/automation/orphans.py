@@ -33,10 +33,12 @@ def named(process: int) -> str:
 def began(process: int) -> str:
     """The tick of this host's clock since its boot; empty where there is no such process, or the system is no Linux."""
     try:
-        status = Path(f"/proc/{process}/stat").read_text()
+        status = Path(f"/proc/{process}/stat").read_bytes()
     except OSError:
         return ""
-    return status.rpartition(")")[2].split()[19]  # field 22 of proc(5); the name in brackets may hold anything
+    return (
+        status.rpartition(b")")[2].split()[19].decode()
+    )  # field 22 of proc(5); the name in brackets may hold anything
 
 
 def note_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
@@ -70,14 +72,22 @@ def end_orphans(instance: dg.DagsterInstance) -> None:
 
 
 def must_end(instance: dg.DagsterInstance, record: RunRecord) -> str | None:
-    """Why that run, which counts as under way, cannot end by itself."""
-    if process_is_gone(record.dagster_run):
+    """Why that run, which counts as under way, cannot end by itself; one that only begins may have waited for days."""
+    run = record.dagster_run
+    if process_is_gone(run):
         return "the process of this run was killed"
-    limit = record.dagster_run.tags.get(MAX_RUNTIME_SECONDS_TAG) or instance.run_monitoring_max_runtime_seconds
-    since = record.start_time or record.create_timestamp.timestamp()
-    if float(limit) and time.time() > since + float(limit) + LATE:
-        return f"nobody has ended this run at its time limit of {limit} seconds, so the machine it ran on is gone"
-    return None
+    limit = time_limit(run) or instance.run_monitoring_max_runtime_seconds
+    if not limit or record.start_time is None or run.tags.get(PROCESS, "").split()[:1] == [socket.gethostname()]:
+        return None
+    if time.time() < record.start_time + limit + LATE:
+        return None
+    return f"nobody has ended this run at its time limit of {limit:.0f} seconds, so the machine it ran on is gone"
+
+
+def time_limit(run: dg.DagsterRun) -> float:
+    """Seconds, by the run's own tag; 0 where there is none, or where it is no number."""
+    said = run.tags.get(MAX_RUNTIME_SECONDS_TAG) or run.tags.get("dagster/max_runtime_seconds") or ""
+    return float(said) if said.isdecimal() else 0.0
 
 
 def process_is_gone(run: dg.DagsterRun) -> bool:
