@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CARD = "card.json"
 DRAFTS = ".drafts"
-LEFTOVER_SECONDS = 3 * 24 * 3600  # longer than any run; a training from a shell has no limit of a day
+LEFTOVER_SECONDS = 3 * 24 * 3600  # longer than any run: one from a shell has no limit where no daemon runs
 
 
 class Artifact:
@@ -133,6 +133,7 @@ class ArtifactStore:
         if not self.root.protocol:
             self.root = self.root.absolute()
             return
+        self.root = UPath(root, use_listings_cache=False)  # which would hide for ever what others write
         try:
             self.root.fs  # noqa: B018
         except ImportError as error:

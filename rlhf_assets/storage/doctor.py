@@ -238,8 +238,13 @@ def model(name: str) -> Finding:
 def artifacts() -> Finding:
     from rlhf_assets.storage.artifacts import ArtifactStore
 
-    root = artifact_root()
-    return Finding("artifacts", True, f"{len(ArtifactStore(root).assets())} assets in {root}")
+    store = ArtifactStore(artifact_root())
+    assets = store.assets()
+    if store.root.protocol and not assets:  # a store may say the same of a bucket that is not there
+        return Finding(
+            "artifacts", None, f"nothing lies in {store.root} yet", "correct RLHF_ARTIFACTS if that is wrong"
+        )
+    return Finding("artifacts", True, f"{len(assets)} assets in {store.root}")
 
 
 def device() -> Finding:

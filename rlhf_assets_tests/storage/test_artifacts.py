@@ -174,3 +174,8 @@ def test_what_killed_runs_left_goes_after_a_day_and_nothing_else_does(tmp_path: 
     store.remove_leftovers()
     assert not any(folder.exists() for folder in old)
     assert (made / CARD).exists()
+
+
+def test_a_store_elsewhere_is_asked_each_time_what_it_holds() -> None:
+    """Its file system is shared by all of a process, and would keep its first answer for ever."""
+    assert not ArtifactStore(f"memory://{uuid.uuid4()}/artifacts").root.fs.dircache.use_listings_cache
