@@ -66,7 +66,7 @@ def bring_up() -> list[str]:
         del own[ADMIN]  # of a database of one's own, and nothing but `rlhf migrate` and `rlhf import` needs its owner
     if not own:
         return []
-    if (PIPELINE in own) != (ADMIN in own) and os.environ.get(ADMIN):
+    if (PIPELINE in own) != (ADMIN in own):
         pipeline_url(), admin_url()  # one of them says what is wrong
     server.start(home())
     if ADMIN in own:

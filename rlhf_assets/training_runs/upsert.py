@@ -49,7 +49,7 @@ def upsert(connection: psycopg.Connection, rows: Iterable[RunRow]) -> int:
     """Write the rows in one transaction and return how many of them changed anything."""
     written = 0
     with connection.transaction():
-        for row in sorted(rows, key=lambda row: row.id):  # two writers never wait for each other's rows
+        for row in sorted(rows, key=lambda row: row.id):  # two writers never wait for each other both
             written += connection.execute(UPSERT, {**asdict(row), "metrics": Jsonb(row.metrics)}).rowcount
         if written:
             leave(connection)

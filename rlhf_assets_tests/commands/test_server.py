@@ -88,9 +88,9 @@ def test_up_starts_nothing_where_all_databases_are_somebodys_own(url: str, tmp_p
 
 
 def test_up_refuses_half_an_assistant(tmp_path: Path) -> None:
-    done = shell(RLHF, "up", cwd=tmp_path, SUPABASE_DB_URL="postgresql://somebody@db.example.org/app")
+    done = shell(RLHF, "up", cwd=tmp_path, SUPABASE_ADMIN_DB_URL="postgresql://somebody@db.example.org/app")
     assert done.returncode == 1
-    assert "SUPABASE_DB_URL is set but SUPABASE_ADMIN_DB_URL is not" in done.stderr
+    assert "SUPABASE_ADMIN_DB_URL is set but SUPABASE_DB_URL is not" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

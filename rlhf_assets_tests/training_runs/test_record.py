@@ -111,7 +111,7 @@ def test_rows_are_written_together_or_not_at_all(app_url: str) -> None:
         assert connection.execute("select count(*) from rlhf_training_runs").fetchone() == (0,)
 
 
-def test_two_writers_of_the_same_rows_never_wait_for_each_other(app_url: str) -> None:
+def test_two_writers_of_the_same_rows_never_lock_each_other_out(app_url: str) -> None:
     """As the daemon's recorder and a command do, each in its own order."""
     trainings = [training(first_run_id=f"run-{number}") for number in range(40)]
 
