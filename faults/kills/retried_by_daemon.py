@@ -34,7 +34,7 @@ class RetriedByDaemon:
             until(lambda: attempt(LAUNCH, deployment.log).code == 0)  # it refuses as long as there is no daemon
             until(lambda: checkpoint_stands(deployment))
             (killed,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-            kill_with_children(int(killed.tags["rlhf/process"].split()[1]))
+            kill_with_children(int(killed.tags["rlhf/process"].split()[1].partition("-")[0]))
             until(lambda: ended(instance, killed.run_id))
             if wrong := half_written(deployment):
                 return wrong
