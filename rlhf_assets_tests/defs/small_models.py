@@ -97,7 +97,9 @@ def read(url: str, query: str) -> Rows:
 
 def rows(url: str) -> Rows:
     return read(
-        url, "select model_type, training_status, metrics from rlhf_training_runs order by start_time, model_type"
+        url,
+        "select model_type, training_status, metrics from rlhf_training_runs "
+        "order by start_time, model_type, metrics ->> 'week'",
     )
 
 
