@@ -2,8 +2,8 @@
 
 52 weeks with as many ratings a week as the demo has, in an embedded PostgreSQL of the benchmarks' own: raw and clean
 feedback. The peer is what `dagster job backfill` would ask for, a run a week, but in one process, which is its best.
-Beside them stands what `rlhf backfill` makes by default, in one run too: the audit of each week, whose pictures take
-longer than all else. Each way runs in a process of its own, on an empty artifact store and an empty database for
+Beside them stands what `rlhf backfill` makes by default, in one run too: the audit of each week, most of whose
+time goes into pictures. Each way runs in a process of its own, on an empty artifact store and an empty database for
 Dagster, and is timed from the process's start to its end. The interval is the lowest and the highest of the pairs.
 """
 

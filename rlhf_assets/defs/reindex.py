@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from rlhf_assets.defs.automation.orphans import still_under_way
 from rlhf_assets.defs.reporting import report_outside_run
 from rlhf_assets.defs.resources import Database
 from rlhf_assets.errors import RlhfError
@@ -30,7 +31,7 @@ def reindex(instance: dg.DagsterInstance, store: ArtifactStore) -> dict[str, int
     untold: list[Artifact] = []
     for asset in store.assets():
         known = named(instance, asset)
-        for made in committed(store, asset):
+        for made in committed(store, asset, store.weeks(asset)):
             told = [number for number, artifact in enumerate(made, 1) if artifact.relative_path in known]
             untold += made[max(told, default=0) :]
     # without its run Dagster goes by time: what was made from an asset must be reported after it, else it is stale
@@ -48,15 +49,9 @@ def unknown_weeks(instance: dg.DagsterInstance, store: ArtifactStore) -> dict[st
     for asset in store.assets():
         known = instance.get_materialized_partitions(dg.AssetKey(asset))
         for made in committed(store, asset, [week for week in store.weeks(asset) if week not in known]):
-            if made and not under_way(instance, made[-1].card.run_id):
+            if made and not still_under_way(instance, made[-1].card.run_id):
                 found.setdefault(asset, []).append(made[-1].card.week)
     return found
-
-
-def under_way(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether Dagster knows that run and it has not ended."""
-    run = instance.get_run_by_id(run_id)
-    return run is not None and not run.is_finished
 
 
 def named(instance: dg.DagsterInstance, asset: str) -> set[str]:
@@ -72,12 +67,9 @@ def named(instance: dg.DagsterInstance, asset: str) -> set[str]:
         cursor = page.cursor
 
 
-def committed(store: ArtifactStore, asset: str, weeks: list[str] | None = None) -> Iterator[list[Artifact]]:
-    """The artifacts of each of these weeks of that asset, else of all; oldest first.
-
-    A week with a broken card is left out and told.
-    """
-    for week in store.weeks(asset) if weeks is None else weeks:
+def committed(store: ArtifactStore, asset: str, weeks: list[str]) -> Iterator[list[Artifact]]:
+    """The artifacts of each of these weeks of that asset, oldest first; one with a broken card is left out and told."""
+    for week in weeks:
         try:
             yield store.of_week(asset, week)
         except RlhfError as error:

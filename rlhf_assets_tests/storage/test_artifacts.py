@@ -158,7 +158,7 @@ def test_a_download_that_was_tampered_with_is_refused(tmp_path: Path, monkeypatc
         made.local()
 
 
-def test_what_killed_runs_left_goes_after_a_day_and_nothing_else_does(tmp_path: Path) -> None:
+def test_what_killed_runs_left_goes_after_days_and_nothing_else_does(tmp_path: Path) -> None:
     store = ArtifactStore(str(tmp_path))
     made = Path(make(store).folder.path)
     left = {name: (tmp_path / name).parent for name in ("reward_model/2026-03-01/run-2/a", ".drafts/old/content/a")}

@@ -58,7 +58,7 @@ def end_orphans(instance: dg.DagsterInstance) -> None:
     storage = instance.event_log_storage
     for record in instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY)):
         run = record.dagster_run
-        if (why := must_end(instance, record)) and still_under_way(instance, run):
+        if (why := must_end(instance, record)) and still_under_way(instance, run.run_id):
             log.warning("run %s: %s; its models are recorded as failed", run.run_id, why)
             instance.report_run_failed(run, why)
             storage.free_concurrency_slots_for_run(run.run_id)
@@ -96,9 +96,9 @@ def process_is_gone(run: dg.DagsterRun) -> bool:
     return noted[:1] == [socket.gethostname()] and noted[2:] == [run.run_id] and not alive(noted[1])
 
 
-def still_under_way(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether the run is still under way: since it was read it may have ended by itself, and its process with it."""
-    now = instance.get_run_by_id(run.run_id)
+def still_under_way(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether Dagster knows that run and it has not ended, as one may have since it was read, its process with it."""
+    now = instance.get_run_by_id(run_id)
     return now is not None and not now.is_finished
 
 
